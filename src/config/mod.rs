@@ -1,0 +1,5 @@
+//! Configuration: read, expanded, checked whole, decided once.
+
+pub mod types;
+
+pub use types::*;

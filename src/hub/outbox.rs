@@ -1,0 +1,193 @@
+//! What sessions hold of the delivery window: a way in, and whether there is room.
+//!
+//! Every session has a [`Lane`]: an ordered queue whose entries stay until the
+//! hub is known to have handled them. The queues themselves live in the link
+//! writer's thread; here are only the channel to it and the byte counts that
+//! tell a reading thread to wait.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crossbeam_channel::Sender;
+
+use crate::protocol::outbound::Frame;
+use crate::wake::Waker;
+
+/// The way into the delivery window. Cheap to clone.
+#[derive(Clone)]
+pub struct Outbox {
+    commands: Sender<Command>,
+    writer: Waker,
+    total: Arc<Budget>,
+}
+
+/// What the writer's thread is told.
+pub enum Command {
+    /// A session has something to say.
+    Send { lane: Arc<LaneShared>, entry: Entry },
+    /// A reading thread waits for room in its lane.
+    NeedRoom { lane: Arc<LaneShared>, waker: Waker },
+    /// The session is over: its queue goes once everything in it is confirmed.
+    Release { lane: Arc<LaneShared> },
+    /// An answer that belongs to no session.
+    Answer(Frame),
+}
+
+/// One thing to deliver.
+pub struct Entry {
+    /// The text; the same on every re-send.
+    pub frame: Frame,
+    /// How it is treated.
+    pub kind: EntryKind,
+    /// Called once, in the writer's thread, when the hub is known to have
+    /// handled the entry. Must not block.
+    pub on_confirmed: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// What an entry is, as far as delivery treats it differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// `agent.output`: counted against the bounds.
+    Output,
+    /// `turn.started`
+    TurnStarted,
+    /// `turn.completed`
+    TurnCompleted,
+    /// `session.created`, `stop.ack`
+    Control,
+    /// `permission.request`: never sent twice; a lost connection drops it.
+    Permission,
+    /// `file.available`: counted against the bounds, may exceed them alone.
+    File,
+}
+
+impl EntryKind {
+    /// Whether the entry counts against the byte bounds. Ends of turns and
+    /// answers must get through even when output fills everything.
+    pub fn counts(self) -> bool {
+        matches!(self, Self::Output | Self::File)
+    }
+}
+
+/// A count of bytes with a limit.
+#[derive(Debug)]
+pub struct Budget {
+    used: AtomicUsize,
+    limit: AtomicUsize,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { used: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Whether more may come. A single entry may overshoot the limit.
+    pub fn has_room(&self) -> bool {
+        self.used() < self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Changes the limit, in bytes.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    fn take(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Gives bytes back; the writer does so when an entry is confirmed or dropped.
+    pub fn give(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What lane handles and the writer share of one lane.
+#[derive(Debug)]
+pub struct LaneShared {
+    /// The session.
+    pub session_id: Arc<str>,
+    /// Encoded bytes that are not confirmed yet.
+    pub budget: Budget,
+}
+
+/// One session's ordered way to the hub. Cheap to clone.
+#[derive(Clone)]
+pub struct Lane {
+    outbox: Outbox,
+    shared: Arc<LaneShared>,
+}
+
+impl Outbox {
+    /// The handle of a writer that reads `commands` and polls the other end of `writer`.
+    pub fn new(commands: Sender<Command>, writer: Waker, total: Arc<Budget>) -> Self {
+        Self { commands, writer, total }
+    }
+
+    /// A lane for one session with `limit` bytes. Asked again for the same
+    /// session, the order goes on where it was.
+    pub fn lane(&self, session_id: Arc<str>, limit: usize) -> Lane {
+        let shared = Arc::new(LaneShared { session_id, budget: Budget::new(limit) });
+        Lane { outbox: self.clone(), shared }
+    }
+
+    /// Sends an answer that belongs to no session. A lost connection drops it.
+    pub fn answer(&self, frame: Frame) {
+        self.tell(Command::Answer(frame));
+    }
+
+    fn tell(&self, command: Command) {
+        // The writer outlives every session; it is gone only when the process ends.
+        let _ = self.commands.send(command);
+        self.writer.wake();
+    }
+}
+
+impl Lane {
+    /// Puts an entry at the end of the lane. Never blocks.
+    pub fn send(&self, entry: Entry) {
+        if entry.kind.counts() {
+            let bytes = entry.frame.text.len();
+            self.shared.budget.take(bytes);
+            self.outbox.total.take(bytes);
+        }
+        self.outbox.tell(Command::Send { lane: Arc::clone(&self.shared), entry });
+    }
+
+    /// Whether the agent may be read from.
+    pub fn has_room(&self) -> bool {
+        self.shared.budget.has_room() && self.outbox.total.has_room()
+    }
+
+    /// Wakes `waker` once there is room; at once if there is room now.
+    pub fn wake_when_room(&self, waker: Waker) {
+        self.outbox.tell(Command::NeedRoom { lane: Arc::clone(&self.shared), waker });
+    }
+
+    /// Changes the lane's bound, in bytes.
+    pub fn set_limit(&self, bytes: usize) {
+        self.shared.budget.set_limit(bytes);
+    }
+
+    /// Encoded bytes that are not confirmed yet.
+    pub fn buffered(&self) -> usize {
+        self.shared.budget.used()
+    }
+
+    /// The session is over: its queue goes once everything in it is confirmed.
+    pub fn release(&self) {
+        self.outbox.tell(Command::Release { lane: Arc::clone(&self.shared) });
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").field("session_id", &self.shared.session_id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,23 @@
+//! Amurg Runtime: a small synchronous gateway between the agents of one
+//! machine and an Amurg Hub.
+//!
+//! It dials out over one WebSocket, keeps agent sessions and forwards messages
+//! verbatim both ways. There is no async executor: every box below is a named
+//! thread, every arrow a channel.
+//!
+//! ```text
+//! hub ──► link reader ──► dispatcher ──► session worker ──► agent (pipes / HTTP)
+//! hub ◄── link writer ◄── outbox ◄────── session worker ◄── pipe readers
+//!                           watchdog ───► session worker      (deadlines)
+//! ```
+
+pub mod agent;
+pub mod config;
+pub mod hub;
+pub mod ids;
+pub mod protocol;
+pub mod sandbox;
+pub mod secret;
+pub mod session;
+pub mod threads;
+pub mod wake;

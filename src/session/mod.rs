@@ -1,0 +1,3 @@
+//! Sessions: who exists, what each is doing, and what it says.
+
+pub mod output;
