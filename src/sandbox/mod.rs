@@ -42,7 +42,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Enforce;
+use crate::config::{Endpoint, Enforce};
 
 /// The Landlock version that makes the cage whole.
 pub const WHOLE: u8 = 6;
@@ -76,6 +76,30 @@ pub struct Cage {
     pub unix_sockets: bool,
     /// What to do where the kernel cannot do all of it.
     pub enforce: Enforce,
+}
+
+impl Cage {
+    /// The cage of an endpoint's child; `None` where nothing confines it.
+    /// `own_paths` are its session's own directories, `command` the file it runs.
+    pub fn of(endpoint: &Endpoint, own_paths: Vec<PathBuf>, command: PathBuf) -> Option<Self> {
+        let security = &endpoint.security;
+        let layers: Vec<Vec<PathBuf>> = [&security.allowed_paths, &security.pushed_paths]
+            .into_iter()
+            .filter(|layer| !layer.is_empty())
+            .cloned()
+            .collect();
+        if layers.is_empty() || security.enforce == Enforce::Off {
+            return None;
+        }
+        Some(Self {
+            layers,
+            own_paths,
+            command,
+            tcp_ports: security.allowed_tcp_ports.clone(),
+            unix_sockets: security.allow_unix_sockets,
+            enforce: security.enforce,
+        })
+    }
 }
 
 /// What could not be applied.
