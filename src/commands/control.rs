@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use argh::FromArgs;
 
-use super::exit::Exit;
+use super::exit;
 use super::status::sockets;
 use crate::control::{Answer, Request, client};
 use crate::logging::Quoted;
@@ -14,7 +14,7 @@ use crate::logging::Quoted;
 #[argh(subcommand, name = "control")]
 pub struct Control {
     /// configuration file of the runtime that is told
-    #[argh(option, short = 'c')]
+    #[argh(option)]
     config: Option<PathBuf>,
 
     #[argh(subcommand)]
@@ -58,33 +58,31 @@ struct Close {
     session: String,
 }
 
-impl Control {
-    /// Says it and prints what was answered.
-    pub fn main(self) -> Exit {
-        let config = match super::load(self.config.as_deref(), super::Token::Optional) {
-            Ok(config) => config,
-            Err(exit) => return exit,
-        };
-        let request = match self.order {
-            Order::Reload(_) => Request::Reload,
-            Order::Drain(_) => Request::Drain,
-            Order::LogLevel(LogLevel { level }) => Request::LogLevel { level },
-            Order::Close(Close { session }) => Request::Close { session },
-        };
-        match client::ask(&sockets(&config), &request) {
-            Ok(Answer::Done { text }) => {
-                println!("{text}");
-                Exit::Ok
-            }
-            Ok(Answer::Refused { reason }) => {
-                eprintln!("amurg-runtime: refused: {}", Quoted(&reason));
-                Exit::No
-            }
-            Ok(Answer::Status(_)) => Exit::Internal,
-            Err(error) => {
-                eprintln!("amurg-runtime: {error}");
-                Exit::Unavailable
-            }
+/// Says it and prints what was answered.
+pub fn run(arguments: &Control) -> u8 {
+    let config = match super::load_quietly(arguments.config.as_deref()) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let request = match &arguments.order {
+        Order::Reload(_) => Request::Reload,
+        Order::Drain(_) => Request::Drain,
+        Order::LogLevel(LogLevel { level }) => Request::LogLevel { level: level.clone() },
+        Order::Close(Close { session }) => Request::Close { session: session.clone() },
+    };
+    match client::ask(&sockets(&config), &request) {
+        Ok(Answer::Done { text }) => {
+            println!("{text}");
+            exit::OK
+        }
+        Ok(Answer::Refused { reason }) => {
+            eprintln!("amurg-runtime: refused: {}", Quoted(&reason));
+            exit::NO
+        }
+        Ok(Answer::Status(_)) => exit::INTERNAL,
+        Err(error) => {
+            eprintln!("amurg-runtime: {error}");
+            exit::UNAVAILABLE
         }
     }
 }

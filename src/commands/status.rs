@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use argh::FromArgs;
 
-use super::exit::Exit;
-use super::sparkline;
+use super::{exit, sparkline};
 use crate::config::Config;
 use crate::control::report::{Report, Session};
 use crate::control::{self, Answer, AskError, Request};
@@ -20,7 +19,7 @@ use crate::logging::Quoted;
 #[argh(subcommand, name = "status")]
 pub struct Status {
     /// configuration file of the runtime that is asked
-    #[argh(option, short = 'c')]
+    #[argh(option)]
     config: Option<PathBuf>,
 
     /// print the whole report as JSON; fields are added, never renamed
@@ -30,6 +29,10 @@ pub struct Status {
     /// print metrics in the text exposition format
     #[argh(switch)]
     prometheus: bool,
+
+    /// exit code 0 when it answers, connected or not: a liveness probe
+    #[argh(switch)]
+    alive: bool,
 
     /// redraw every second until interrupted
     #[argh(switch)]
@@ -41,44 +44,42 @@ pub struct Status {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::config::parse_duration(text).map_err(|error| error.to_string())
+    crate::config::duration::parse(text).map_err(|error| error.to_string())
 }
 
-impl Status {
-    /// Asks and prints.
-    pub fn main(self) -> Exit {
-        let config = match super::load(self.config.as_deref(), super::Token::Optional) {
-            Ok(loaded) => loaded,
-            Err(exit) => return exit,
-        };
-        let sockets = sockets(&config);
-        if self.watch {
-            return watch(&sockets);
-        }
-        let request = match self.wait {
-            Some(wait) => Request::WaitConnected {
-                timeout_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-            },
-            None => Request::Status,
-        };
-        let report = match fetch(&sockets, &request) {
-            Ok(report) => report,
-            Err(error) => {
-                eprintln!("amurg-runtime: {error}");
-                return Exit::Unavailable;
-            }
-        };
-        let text = if self.json {
-            serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
-        } else if self.prometheus {
-            report.prometheus()
-        } else {
-            render(&report)
-        };
-        // A reader that has seen enough closed the pipe; that is no failure.
-        let _ = std::io::stdout().write_all(text.as_bytes());
-        if report.connection.connected { Exit::Ok } else { Exit::No }
+/// Asks and prints.
+pub fn run(arguments: &Status) -> u8 {
+    let config = match super::load_quietly(arguments.config.as_deref()) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let sockets = sockets(&config);
+    if arguments.watch {
+        return watch(&sockets);
     }
+    let request = match arguments.wait {
+        Some(wait) => Request::WaitConnected {
+            timeout_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+        },
+        None => Request::Status,
+    };
+    let report = match fetch(&sockets, &request) {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("amurg-runtime: {error}");
+            return exit::UNAVAILABLE;
+        }
+    };
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
+    } else if arguments.prometheus {
+        report.prometheus()
+    } else {
+        render(&report)
+    };
+    // A reader that has seen enough closed the pipe; that is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    if report.connection.connected || arguments.alive { exit::OK } else { exit::NO }
 }
 
 /// Where the runtime of this configuration may listen.
@@ -167,7 +168,7 @@ fn render(report: &Report) -> String {
 }
 
 /// Redraws in place; ends when interrupted or when nobody answers any more.
-fn watch(sockets: &[PathBuf]) -> Exit {
+fn watch(sockets: &[PathBuf]) -> u8 {
     let terminal = std::io::stdout().is_terminal();
     let mut throughput = sparkline::Sparkline::new(60);
     let mut earlier: Option<(Instant, u64)> = None;
@@ -178,7 +179,7 @@ fn watch(sockets: &[PathBuf]) -> Exit {
             Ok(report) => report,
             Err(error) => {
                 eprintln!("amurg-runtime: {error}");
-                return Exit::Unavailable;
+                return exit::UNAVAILABLE;
             }
         };
         let now = Instant::now();
@@ -195,7 +196,7 @@ fn watch(sockets: &[PathBuf]) -> Exit {
             frame = format!("\x1b[H{}\x1b[J", frame.replace('\n', "\x1b[K\n"));
         }
         if std::io::stdout().write_all(frame.as_bytes()).is_err() {
-            return Exit::Ok;
+            return exit::OK;
         }
         let _ = pace.recv_timeout(Duration::from_secs(1));
     }

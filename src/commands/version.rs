@@ -2,25 +2,23 @@
 
 use argh::FromArgs;
 
-use super::exit::Exit;
+use super::exit;
 
 /// Print version, commit, target and TLS library.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "version")]
 pub struct Version {}
 
-impl Version {
-    /// Prints one line.
-    pub fn main(self) -> Exit {
-        println!(
-            "amurg-runtime {} ({}, {}, TLS: {})",
-            env!("CARGO_PKG_VERSION"),
-            env!("AMURG_COMMIT"),
-            env!("AMURG_TARGET"),
-            tls_library()
-        );
-        Exit::Ok
-    }
+/// Prints one line.
+pub fn run(_arguments: &Version) -> u8 {
+    println!(
+        "amurg-runtime {} ({}, {}, TLS: {})",
+        env!("CARGO_PKG_VERSION"),
+        env!("AMURG_COMMIT"),
+        env!("AMURG_TARGET"),
+        tls_library()
+    );
+    exit::OK
 }
 
 /// The TLS library this binary speaks `wss://` and `https://` with.
