@@ -15,6 +15,7 @@ pub mod agent;
 pub mod config;
 pub mod hub;
 pub mod ids;
+pub mod loopback;
 pub mod protocol;
 pub mod sandbox;
 pub mod secret;
