@@ -4,7 +4,7 @@
 //! stands here is exactly what a real hub would have stored and shown.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -127,26 +127,28 @@ pub struct Timeout {
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "the deadline passed; the hub saw {} events:", self.seen.len())?;
-        write_events(f, &self.seen)
+        f.write_str(&transcript(&self.seen))
     }
 }
 
 impl std::error::Error for Timeout {}
 
-/// Writes events a line each, with the time since the first; of very many only both ends.
-pub(super) fn write_events(f: &mut fmt::Formatter<'_>, events: &[Event]) -> fmt::Result {
+/// The events, a line each with the time since the first; of very many only both ends.
+pub(super) fn transcript(events: &[Event]) -> String {
     const END: usize = 100;
-    let Some(start) = events.first().map(Event::at) else { return Ok(()) };
+    let mut text = String::new();
+    let Some(start) = events.first().map(Event::at) else { return text };
     for (index, event) in events.iter().enumerate() {
         if index == END && events.len() > 2 * END {
-            writeln!(f, "  … {} more …", events.len() - 2 * END)?;
+            text.push_str("  …\n");
         }
         if index < END || index >= events.len().saturating_sub(END) {
             let since = event.at().saturating_duration_since(start).as_secs_f64();
-            writeln!(f, "  {since:9.4} {event}")?;
+            // Writing into a `String` cannot fail.
+            let _ = writeln!(text, "  {since:9.4} {event}");
         }
     }
-    Ok(())
+    text
 }
 
 /// The log of one hub. Shared by its connections and clients.

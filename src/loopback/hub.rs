@@ -13,7 +13,7 @@ use log::warn;
 
 use super::client::Client;
 use super::frame::Frame;
-use super::history::{Counts, Event, Keep};
+use super::history::{Counts, Event, Keep, transcript};
 use super::script::Script;
 use super::shared::{Shared, lock};
 use crate::protocol::Dialect;
@@ -116,6 +116,11 @@ impl LoopbackHub {
     /// The text messages among the events, in order.
     pub fn frames(&self) -> Vec<Arc<Frame>> {
         self.events().iter().filter_map(Event::frame).cloned().collect()
+    }
+
+    /// The same for a person: a line each, with the time since the first.
+    pub fn transcript(&self) -> String {
+        transcript(&self.events())
     }
 
     /// What was counted so far.
