@@ -16,6 +16,7 @@ pub mod commands;
 pub mod config;
 pub mod hub;
 pub mod ids;
+pub mod loopback;
 pub mod protocol;
 pub mod sandbox;
 pub mod secret;
