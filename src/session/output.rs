@@ -119,6 +119,37 @@ impl SessionOutput {
         self.send(frame, EntryKind::File, None);
     }
 
+    /// Says something to the user unless too much is waiting to be said already:
+    /// for what a hub can cause without end.
+    pub fn system_if_room(&self, text: &str) {
+        if self.lane.has_room() {
+            self.system(text);
+        }
+    }
+
+    /// Closes a message that never had a turn.
+    pub fn refuse_message(&self, message_id: &str, why: &str) {
+        if self.lane.has_room() {
+            self.system(why);
+            self.turn_completed(self.prepare_turn_completed(message_id, None), || {});
+        }
+    }
+
+    /// Changes how much may wait unconfirmed, in encoded bytes.
+    pub fn set_limit(&self, bytes: usize) {
+        self.lane.set_limit(bytes);
+    }
+
+    /// Encoded bytes that the hub is not known to have handled.
+    pub fn buffered(&self) -> usize {
+        self.lane.buffered()
+    }
+
+    /// The session is over: nothing more will be said.
+    pub fn release(&self) {
+        self.lane.release();
+    }
+
     /// The agent wrote something at `now`.
     pub(super) fn touch(&self, now: Instant) {
         let millis = now.saturating_duration_since(*START).as_millis();
