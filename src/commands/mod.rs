@@ -9,6 +9,7 @@ pub mod control;
 pub mod exit;
 pub mod launch;
 pub mod run;
+mod service;
 pub mod sparkline;
 pub mod status;
 pub mod trial;
@@ -112,7 +113,18 @@ fn load(named: Option<&Path>, options: Options) -> Result<Loaded, u8> {
     })
 }
 
-/// The same for a command that only has to find the running one.
+/// Reads the configuration again, for a service that goes on with the old one
+/// when something is wrong with it.
+///
+/// # Errors
+/// Every problem, a line each.
+fn load_for_reload(named: Option<&Path>, options: Options) -> Result<Loaded, String> {
+    let environment = ProcessEnvironment;
+    let found = config::find(named, &environment).map_err(|none| none.to_string())?;
+    config::load(&found.path, &environment, options).map_err(|problems| problems.to_string())
+}
+
+/// Reads what a command needs that only has to find the running one.
 fn load_quietly(named: Option<&Path>) -> Result<Config, u8> {
     load(named, Options { token_optional: true }).map(|loaded| loaded.config)
 }
