@@ -12,6 +12,7 @@
 //! ```
 
 pub mod agent;
+pub mod commands;
 pub mod config;
 pub mod hub;
 pub mod ids;
@@ -19,5 +20,6 @@ pub mod protocol;
 pub mod sandbox;
 pub mod secret;
 pub mod session;
+pub mod signals;
 pub mod threads;
 pub mod wake;

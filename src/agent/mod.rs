@@ -5,6 +5,8 @@
 //! an agent writes output into its [`SessionOutput`](crate::session::output::SessionOutput)
 //! and tells its session worker [`AgentEvent`]s.
 
+pub mod process;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -18,7 +18,12 @@ pub enum Inbound {
     /// `stop.request`
     StopRequest { session_id: String },
     /// `permission.response`
-    PermissionResponse { session_id: String, request_id: String, approved: bool, always_allow: bool },
+    PermissionResponse {
+        session_id: String,
+        request_id: String,
+        approved: bool,
+        always_allow: bool,
+    },
     /// `file.upload`
     FileUpload(FileUpload),
     /// `endpoint.config_update` / `agent.config_update`

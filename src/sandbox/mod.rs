@@ -1,6 +1,10 @@
 //! What a child may touch, as a plan made in the runtime and carried out in the
 //! launcher, after the fork and before the agent's own program.
 
+pub mod limits;
+
+use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -36,4 +40,33 @@ pub struct Cage {
     pub unix_sockets: bool,
     /// What to do where the kernel cannot do all of it.
     pub enforce: Enforce,
+}
+
+/// What could not be applied.
+#[derive(Debug)]
+pub struct StepError {
+    /// The part of the plan.
+    pub step: String,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot be applied: {}", self.step, self.source)
+    }
+}
+
+impl std::error::Error for StepError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Carries the plan out on this process, for good. Called in the launcher, last before `exec`.
+///
+/// # Errors
+/// The first part of the plan that could not be applied.
+pub fn apply(plan: &SandboxPlan) -> Result<(), StepError> {
+    limits::apply(plan)
 }
