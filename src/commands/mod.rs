@@ -47,7 +47,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     // Before anything else: a launcher is a child that is not yet the agent,
     // and every microsecond here is part of that agent's start.
     if arguments.next_if(|mode| mode == launch::MODE).is_some() {
-        return launch::main();
+        return launch::run();
     }
     let arguments: Result<Vec<String>, OsString> = arguments.map(OsString::into_string).collect();
     let code = match arguments {
@@ -108,7 +108,7 @@ fn load(named: Option<&Path>, options: Options) -> Result<Loaded, u8> {
         eprintln!("amurg-runtime: $AMURG_CONFIG names {}, which is not there", missing.display());
     }
     config::load(&found.path, &environment, options).map_err(|problems| {
-        eprint!("{problems}");
+        eprintln!("{problems}");
         exit::CONFIG
     })
 }
