@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use argh::FromArgs;
 
+use crate::agent::process::launch::MODE;
 use crate::config::{self, Config, Loaded, Options, ProcessEnvironment};
 
 /// Amurg Runtime: connects the agents of this machine to an Amurg Hub.
@@ -46,7 +47,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let mut arguments = arguments.skip(1).peekable();
     // Before anything else: a launcher is a child that is not yet the agent,
     // and every microsecond here is part of that agent's start.
-    if arguments.next_if(|mode| mode == launch::MODE).is_some() {
+    if arguments.next_if(|mode| mode == MODE).is_some() {
         return launch::run();
     }
     let arguments: Result<Vec<String>, OsString> = arguments.map(OsString::into_string).collect();
