@@ -138,6 +138,9 @@ pub struct Limits {
 pub struct Security {
     /// Paths the agent is confined to; empty: not confined.
     pub allowed_paths: Vec<PathBuf>,
+    /// A hub's narrower set: a second layer that must allow as well, never a
+    /// replacement. Empty in every file.
+    pub pushed_paths: Vec<PathBuf>,
     /// Declared only.
     pub denied_paths: Vec<PathBuf>,
     /// Declared only.
