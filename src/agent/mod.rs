@@ -5,6 +5,10 @@
 //! an agent writes output into its [`SessionOutput`](crate::session::output::SessionOutput)
 //! and tells its session worker [`AgentEvent`]s.
 
+pub mod cli;
+pub mod job;
+pub mod process;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -91,8 +91,9 @@ pub trait View {
     fn live_children(&self, pid: i32) -> Option<Vec<i32>>;
     /// What `pid` has open as `fd`.
     fn file(&self, pid: i32, fd: i32) -> Option<FileId>;
-    /// Whether a process of the session of `root` lives outside its tree.
-    fn has_strays(&self, root: i32) -> bool;
+    /// Whether the session of `root` has a living process besides the `found`
+    /// ones of its tree: a daemon, which is nobody's child any more.
+    fn has_strays(&self, root: i32, found: usize) -> bool;
 }
 
 /// One line of `/proc/PID/syscall`.
@@ -171,8 +172,9 @@ pub fn waits_for_input(view: &impl View, root: i32, input: FileId) -> bool {
     // The reader was seen blocked before its threads and children were, and
     // cannot have moved since. Its ancestors can: their child may have ended
     // between two looks. Twice the same calls at the same places is standing still.
-    let still = chain.len() == 1 || chain_to_reader(view, root, input) == Some(chain);
-    still && !view.has_strays(root)
+    let found = chain.len();
+    let still = found == 1 || chain_to_reader(view, root, input) == Some(chain);
+    still && !view.has_strays(root, found)
 }
 
 /// From `root` down through waiting parents to the process that reads `input`.
@@ -287,7 +289,7 @@ mod tests {
             self.processes.get(&pid)?.files.get(usize::try_from(fd).ok()?).copied()
         }
 
-        fn has_strays(&self, _root: i32) -> bool {
+        fn has_strays(&self, _root: i32, _found: usize) -> bool {
             self.strays
         }
     }

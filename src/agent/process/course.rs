@@ -1,21 +1,18 @@
-//! The course of one child, from running to nothing left: pure decisions
-//! about what its pipe thread has to do next.
+//! The course of one child, from running to nothing left to read: pure
+//! decisions about what its pipe thread has to do next.
 //!
 //! | phase | begins when | input | ends when |
 //! |---|---|---|---|
 //! | running | it was launched | open | it exited: draining; told to end: ending |
 //! | draining | it exited by itself | closed | both outputs were read to their end: done; held for a second: ending |
-//! | ending | told to end, or a grandchild holds an output | closed | it exited and nobody holds an output, or [`GRACE`] passed: last |
-//! | last | nothing of the tree is alive | closed | both outputs were read to their end, or are empty: done |
+//! | ending | told to end, or a grandchild holds an output | closed | everything of it was ended: last |
+//! | last | nothing of it is alive | closed | both outputs were read to their end, or are empty: done |
 //!
 //! Output is read in every phase while there is room for it. *Held* is not the
 //! same as *not read to its end*: without room, what a dead child wrote still
 //! lies in its pipe, and nobody is to be ended for that.
 
 use std::time::{Duration, Instant};
-
-/// From TERM to KILL.
-pub const GRACE: Duration = Duration::from_secs(5);
 
 /// How long a grandchild may hold the output of a child that exited.
 const HELD: Duration = Duration::from_secs(1);
@@ -25,13 +22,13 @@ const HELD: Duration = Duration::from_secs(1);
 enum Phase {
     Running,
     Draining { until: Instant },
-    Ending { until: Instant },
+    Ending,
     Last,
 }
 
 /// What is known of a child at a moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Facts {
+pub(super) struct Facts {
     /// The child itself has exited.
     pub exited: bool,
     /// Its profile wants it ended.
@@ -40,28 +37,28 @@ pub struct Facts {
     pub ended: bool,
     /// Some process can still write to an output; see [`Course::asks_for_holders`].
     pub held: bool,
+    /// Everything of it was ended, as far as that is possible.
+    pub over: bool,
     /// Nothing is to be read at the moment; see [`Course::is_last`].
     pub empty: bool,
 }
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Go on reading, until this moment at the latest.
     Wait(Option<Instant>),
-    /// Close its input.
+    /// Close its input, then ask again.
     CloseInput,
-    /// Close its input and send TERM to everything, then ask again.
-    Terminate,
-    /// See to it that by then nothing is alive any more, then ask again.
-    Finish(Instant),
+    /// Close its input and begin to end everything of it, then ask again.
+    End,
     /// Everything was read; it is over.
     Done,
 }
 
 /// The state machine of the table above.
 #[derive(Debug)]
-pub struct Course(Phase);
+pub(super) struct Course(Phase);
 
 impl Course {
     /// A child that was just launched.
@@ -69,43 +66,38 @@ impl Course {
         Self(Phase::Running)
     }
 
+    /// Whether [`Facts::held`] counts.
+    pub fn asks_for_holders(&self) -> bool {
+        matches!(self.0, Phase::Draining { .. })
+    }
+
     /// Whether nothing of it is alive any more, so that [`Facts::empty`] counts.
     pub fn is_last(&self) -> bool {
         self.0 == Phase::Last
     }
 
-    /// Whether [`Facts::held`] counts.
-    pub fn asks_for_holders(&self) -> bool {
-        matches!(self.0, Phase::Draining { .. } | Phase::Ending { .. })
-    }
-
     /// What follows from the facts at `now`.
     pub fn step(&mut self, facts: Facts, now: Instant) -> Step {
+        if self.0 == Phase::Ending && facts.over {
+            self.0 = Phase::Last;
+        }
         match self.0 {
-            Phase::Running if facts.end_wanted => self.end(now),
+            Phase::Running | Phase::Draining { .. } if facts.end_wanted => self.end(),
             Phase::Running if facts.exited => {
                 self.0 = Phase::Draining { until: now + HELD };
                 Step::CloseInput
             }
-            Phase::Running => Step::Wait(None),
-            Phase::Draining { .. } if facts.end_wanted => self.end(now),
-            Phase::Draining { .. } if facts.ended => Step::Done,
+            Phase::Draining { .. } | Phase::Last if facts.ended => Step::Done,
             Phase::Draining { until } if now < until => Step::Wait(Some(until)),
-            Phase::Draining { .. } if facts.held => self.end(now),
-            Phase::Draining { .. } => Step::Wait(None),
-            Phase::Ending { until } if now >= until || (facts.exited && !facts.held) => {
-                self.0 = Phase::Last;
-                Step::Finish(until)
-            }
-            Phase::Ending { until } => Step::Wait(Some(until)),
-            Phase::Last if facts.ended || facts.empty => Step::Done,
-            Phase::Last => Step::Wait(None),
+            Phase::Draining { .. } if facts.held => self.end(),
+            Phase::Last if facts.empty => Step::Done,
+            _ => Step::Wait(None),
         }
     }
 
-    fn end(&mut self, now: Instant) -> Step {
-        self.0 = Phase::Ending { until: now + GRACE };
-        Step::Terminate
+    fn end(&mut self) -> Step {
+        self.0 = Phase::Ending;
+        Step::End
     }
 }
 
@@ -113,8 +105,14 @@ impl Course {
 mod tests {
     use super::*;
 
-    const RUNNING: Facts =
-        Facts { exited: false, end_wanted: false, ended: false, held: true, empty: false };
+    const RUNNING: Facts = Facts {
+        exited: false,
+        end_wanted: false,
+        ended: false,
+        held: true,
+        over: false,
+        empty: false,
+    };
     const EXITED: Facts = Facts { exited: true, ..RUNNING };
     const UNREAD: Facts = Facts { held: false, ..EXITED };
     const DRAINED: Facts = Facts { ended: true, ..UNREAD };
@@ -142,11 +140,10 @@ mod tests {
         let start = Instant::now();
         let mut course = Course::new();
         course.step(EXITED, start);
-        assert_eq!(course.step(EXITED, after(start, 1000)), Step::Terminate);
-        let until = after(start, 6000);
-        assert_eq!(course.step(EXITED, after(start, 1001)), Step::Wait(Some(until)));
-        assert_eq!(course.step(DRAINED, after(start, 1020)), Step::Finish(until));
-        assert_eq!(course.step(DRAINED, after(start, 1021)), Step::Done);
+        assert_eq!(course.step(EXITED, after(start, 999)), Step::Wait(Some(after(start, 1000))));
+        assert_eq!(course.step(EXITED, after(start, 1000)), Step::End);
+        assert_eq!(course.step(EXITED, after(start, 1001)), Step::Wait(None));
+        assert_eq!(course.step(Facts { over: true, ..DRAINED }, after(start, 1020)), Step::Done);
     }
 
     #[test]
@@ -159,16 +156,25 @@ mod tests {
     }
 
     #[test]
-    fn what_ignores_term_is_finished_after_the_grace() {
+    fn what_was_ended_is_read_to_the_last_byte() {
         let start = Instant::now();
         let mut course = Course::new();
-        assert_eq!(course.step(WANTED, start), Step::Terminate);
-        let until = after(start, 5000);
-        assert_eq!(course.step(WANTED, after(start, 4999)), Step::Wait(Some(until)));
-        assert_eq!(course.step(WANTED, until), Step::Finish(until));
-        // Something unkillable still holds the output: what is there is read, then it is over.
-        assert_eq!(course.step(WANTED, until), Step::Wait(None));
-        assert_eq!(course.step(Facts { empty: true, ..WANTED }, until), Step::Done);
+        assert_eq!(course.step(WANTED, start), Step::End);
+        let exited = Facts { exited: true, ended: true, ..WANTED };
+        assert_eq!(course.step(exited, after(start, 10)), Step::Wait(None), "others may live");
+        let over = Facts { over: true, held: false, ..WANTED };
+        assert_eq!(course.step(over, after(start, 20)), Step::Wait(None), "not read yet");
+        assert_eq!(course.step(Facts { ended: true, ..over }, after(start, 20)), Step::Done);
+    }
+
+    #[test]
+    fn output_held_by_what_cannot_be_ended_is_over_when_it_is_empty() {
+        let start = Instant::now();
+        let mut course = Course::new();
+        course.step(WANTED, start);
+        let over = Facts { over: true, ..WANTED };
+        assert_eq!(course.step(over, start), Step::Wait(None));
+        assert_eq!(course.step(Facts { empty: true, ..over }, start), Step::Done);
     }
 
     #[test]
@@ -177,6 +183,6 @@ mod tests {
         let mut course = Course::new();
         course.step(EXITED, start);
         let both = Facts { end_wanted: true, ..EXITED };
-        assert_eq!(course.step(both, after(start, 10)), Step::Terminate);
+        assert_eq!(course.step(both, after(start, 10)), Step::End);
     }
 }

@@ -1,12 +1,10 @@
 //! A child's three ends, as its pipe thread holds them: output that is read
 //! without blocking, input with a backlog. Knows nothing of who talks.
 
-use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::stdin::Stdin;
@@ -49,16 +47,9 @@ pub struct Pipes {
 }
 
 impl Pipes {
-    /// Takes over our ends and makes them non-blocking.
-    ///
-    /// # Errors
-    /// When a descriptor refuses its flags.
-    pub fn new(stdin: Stdin, stdout: OwnedFd, stderr: Option<OwnedFd>) -> io::Result<Self> {
-        set_nonblocking(&stdout)?;
-        if let Some(stderr) = &stderr {
-            set_nonblocking(stderr)?;
-        }
-        Ok(Self { stdin, outputs: [Some(stdout), stderr] })
+    /// Takes over our ends, none of which blocks.
+    pub fn new(stdin: Stdin, stdout: OwnedFd, stderr: Option<OwnedFd>) -> Self {
+        Self { stdin, outputs: [Some(stdout), stderr] }
     }
 
     /// Reads into `buffer` (empty, and given its memory here if it has none).
@@ -121,10 +112,4 @@ fn state(end: &OwnedFd) -> PollFlags {
         Ok(_) => asked[0].revents(),
         Err(_) => PollFlags::empty(),
     }
-}
-
-/// Makes an end of ours non-blocking; the child's own end stays as it is.
-pub(super) fn set_nonblocking(end: &OwnedFd) -> io::Result<()> {
-    let flags = rustix::fs::fcntl_getfl(end)?;
-    Ok(rustix::fs::fcntl_setfl(end, flags | OFlags::NONBLOCK)?)
 }

@@ -3,23 +3,26 @@
 //!
 //! The thread that calls [`run`] owns the child until nothing of it is left to
 //! read. What output means and when a turn ends is its profile's business,
-//! behind [`Duty`]; what the system does about processes lies behind
-//! [`Processes`]. Nothing wakes the thread while nothing happens.
+//! behind [`Duty`]. Nothing wakes the thread while nothing happens.
 //!
 //! Cost of a byte: the kernel's copy into the reading buffer here, and one
 //! pass from there into the frame (by the profile's stream). The buffer holds
 //! what a pipe holds, and is given back as soon as a `poll` finds no output.
 
 use std::io;
+use std::mem;
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::process::Pid;
 
 use super::course::{Course, Facts, Step};
+use super::end::{self, Ending, Progress};
+use super::family::Family;
 use super::pipes::{Pipes, READ, Read, Stream};
-use super::stdin::Level;
+use super::reaper::{ExitWatch, exit_code};
 use crate::wake::{self, WakeFd, Waker};
 
 /// Full buffers taken from one stream before anything else is looked at.
@@ -29,12 +32,14 @@ const READS_IN_A_ROW: usize = 4;
 pub trait Duty {
     /// What its agent says to the pipe thread.
     type Command;
-    /// The child runs, or runs again.
+    /// The child runs.
     fn started(&mut self, _child: &mut Child) {}
     /// Something came by channel.
     fn command(&mut self, command: Self::Command, child: &mut Child);
     /// The agent is gone without a word.
-    fn deserted(&mut self, child: &mut Child);
+    fn deserted(&mut self, child: &mut Child) {
+        child.abandon();
+    }
     /// Output, as it came.
     fn output(&mut self, stream: Stream, bytes: &[u8], now: Instant);
     /// Whether more output may be read.
@@ -47,31 +52,25 @@ pub trait Duty {
     fn time(&mut self, child: &mut Child, now: Instant);
 }
 
-/// What the system knows and does about a child's processes.
-pub trait Processes: Send {
-    /// The child's own process.
-    fn root(&self) -> i32;
-    /// Its exit code (128+n for signal n) once it has exited. The pipe thread
-    /// is woken when that happens.
-    fn exit_code(&mut self) -> Option<i32>;
-    /// SIGINT to the group in the foreground.
-    fn interrupt(&mut self, pipes: &Pipes);
-    /// TERM to everything of the session; does not wait.
-    fn terminate(&mut self);
-    /// Waits until `until` for everything to end, kills what is left, and
-    /// returns how many processes hang in the kernel.
-    fn finish(&mut self, until: Instant) -> usize;
-}
-
-/// A running child in its pipe thread.
+/// A running child in its pipe thread. Dropped, everything of it is killed.
+#[derive(Debug)]
 pub struct Child {
     /// Our ends of its standard streams.
     pub pipes: Pipes,
-    /// Its processes.
-    pub processes: Box<dyn Processes>,
     /// One terminal instead of three pipes.
     pub tty: bool,
+    exit: ExitWatch,
+    processes: Living,
     end: Option<End>,
+}
+
+/// Everything that came of a child.
+#[derive(Debug)]
+enum Living {
+    Free(Family),
+    Ending(Ending),
+    /// As far as that was possible.
+    Ended(end::Ended),
 }
 
 /// How a child is to be ended.
@@ -84,20 +83,37 @@ enum End {
 }
 
 /// How a child ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Ended {
-    /// Its exit code, 128+n for signal n; `None` when it hangs in the kernel.
+    /// Its exit code, 128+n for signal n; `None` when it could not be ended.
     pub exit_code: Option<i32>,
-    /// Processes that hang in the kernel and were left.
-    pub left: usize,
     /// Bytes of output that were given up.
     pub unread: u64,
+    /// What came of its processes.
+    pub rest: Rest,
+}
+
+/// What came of the processes of a child that has ended.
+#[derive(Debug)]
+pub enum Rest {
+    /// Nothing of it lives.
+    Nothing,
+    /// It left a daemon behind. Dropped, that is killed.
+    Alive(Family),
+    /// These could not be ended.
+    Unending(end::Ended),
 }
 
 impl Child {
-    /// A child as it was launched.
-    pub fn new(pipes: Pipes, processes: Box<dyn Processes>, tty: bool) -> Self {
-        Self { pipes, processes, tty, end: None }
+    /// A child as it was launched; `waker` wakes the thread that will run it.
+    pub fn new(pipes: Pipes, tty: bool, exit: ExitWatch, family: Family, waker: Waker) -> Self {
+        exit.wake_on_exit(waker);
+        Self { pipes, tty, exit, processes: Living::Free(family), end: None }
+    }
+
+    /// Its first process.
+    pub fn root(&self) -> Pid {
+        self.exit.pid()
     }
 
     /// Ends everything of it: TERM, five seconds, KILL.
@@ -111,14 +127,71 @@ impl Child {
         self.end = Some(End::Abandoned);
     }
 
-    /// Whether it is on its way out.
-    pub fn is_ending(&self) -> bool {
-        self.end.is_some()
+    /// Whether it has exited or is being ended: nothing may be asked of it any more.
+    pub fn is_leaving(&self) -> bool {
+        self.end.is_some() || self.exit.try_status().is_some()
     }
 
     /// SIGINT to what runs in the foreground.
-    pub fn interrupt(&mut self) {
-        self.processes.interrupt(&self.pipes);
+    pub fn interrupt(&self) {
+        let terminal = self.pipes.pollable(Stream::Stdout).filter(|_| self.tty);
+        if let Living::Free(family) = &self.processes {
+            family.interrupt(terminal);
+        }
+    }
+
+    /// Closing its input ends many a program that ignores TERM. A terminal is
+    /// hung up, for which all of its master has to be closed.
+    fn begin_end(&mut self, now: Instant) {
+        self.pipes.stdin.close();
+        if self.tty {
+            self.pipes.close();
+        }
+        let nothing = Living::Ended(end::Ended::default());
+        self.processes = match mem::replace(&mut self.processes, nothing) {
+            Living::Free(family) => Living::Ending(Ending::begin(family, now + end::GRACE)),
+            begun => begun,
+        };
+    }
+
+    /// Goes on with the end; when to do so again.
+    fn go_on_ending(&mut self, now: Instant) -> Option<Instant> {
+        let Living::Ending(ending) = &mut self.processes else { return None };
+        match ending.step(now) {
+            Progress::Waiting(until) => Some(until),
+            Progress::Over(ended) => {
+                self.processes = Living::Ended(ended);
+                None
+            }
+        }
+    }
+
+    fn facts(&self, course: &Course) -> Facts {
+        Facts {
+            exited: self.exit.try_status().is_some(),
+            end_wanted: self.end.is_some(),
+            ended: self.pipes.ended(),
+            held: course.asks_for_holders() && self.pipes.held(),
+            over: matches!(self.processes, Living::Ended(_)),
+            empty: course.is_last() && !self.pipes.has_output(),
+        }
+    }
+
+    fn ended(self, unread: u64) -> Ended {
+        let rest = match self.processes {
+            Living::Free(mut family) => {
+                if family.living(&[]).is_empty() {
+                    family.is_over();
+                    Rest::Nothing
+                } else {
+                    Rest::Alive(family)
+                }
+            }
+            Living::Ending(ending) => Rest::Unending(ending.finish()),
+            Living::Ended(ended) if ended.left > 0 => Rest::Unending(ended),
+            Living::Ended(_) => Rest::Nothing,
+        };
+        Ended { exit_code: self.exit.try_status().map(exit_code), unread, rest }
     }
 }
 
@@ -127,7 +200,6 @@ impl Child {
 pub struct Handle<C> {
     commands: Sender<C>,
     waker: Waker,
-    level: Level,
 }
 
 /// The receiving half of a pipe thread: it outlives the children.
@@ -136,29 +208,23 @@ pub struct Inbox<C> {
     commands: Receiver<C>,
     wake: WakeFd,
     waker: Waker,
-    level: Level,
 }
 
-/// Makes the two halves. The channel has no bound of its own: what it can hold
-/// is bounded by who reads [`Handle::level`] before sending more.
+/// Makes the two halves. The channel has no bound of its own: what a hub can
+/// put into it is bounded by the permits that travel with it.
 ///
 /// # Errors
 /// When the process is out of descriptors.
 pub fn channel<C>() -> io::Result<(Handle<C>, Inbox<C>)> {
     let (commands, received) = unbounded();
     let (waker, wake) = wake::pair()?;
-    let level = Level::default();
-    let handle = Handle { commands, waker: waker.clone(), level: level.clone() };
-    Ok((handle, Inbox { commands: received, wake, waker, level }))
+    let handle = Handle { commands, waker: waker.clone() };
+    Ok((handle, Inbox { commands: received, wake, waker }))
 }
 
 impl<C> Clone for Handle<C> {
     fn clone(&self) -> Self {
-        Self {
-            commands: self.commands.clone(),
-            waker: self.waker.clone(),
-            level: self.level.clone(),
-        }
+        Self { commands: self.commands.clone(), waker: self.waker.clone() }
     }
 }
 
@@ -168,11 +234,6 @@ impl<C> Handle<C> {
         let sent = self.commands.send(command).is_ok();
         self.waker.wake();
         sent
-    }
-
-    /// Bytes on their way to the child; raise it before sending some.
-    pub fn level(&self) -> &Level {
-        &self.level
     }
 }
 
@@ -186,25 +247,11 @@ impl<C> Inbox<C> {
     pub fn waker(&self) -> Waker {
         self.waker.clone()
     }
-
-    /// What counts the bytes on their way to the child.
-    pub fn level(&self) -> Level {
-        self.level.clone()
-    }
-}
-
-/// What a `poll` found.
-#[derive(Default)]
-struct Ready {
-    woken: bool,
-    writable: bool,
-    readable: [bool; 2],
 }
 
 /// Runs the pipe thread of one child until it and its output have ended.
 pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -> Ended {
     let mut course = Course::new();
-    let mut ended = Ended::default();
     let mut buffer = Vec::new();
     let mut asked_for_room = false;
     duty.started(&mut child);
@@ -212,37 +259,33 @@ pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -
     take_commands(&mut child, duty, inbox);
     loop {
         let now = Instant::now();
-        if ended.exit_code.is_none() {
-            ended.exit_code = child.processes.exit_code();
-        }
-        let until = match course.step(facts(&child, &course, ended), now) {
+        let ending_until = child.go_on_ending(now);
+        let held_until = match course.step(child.facts(&course), now) {
             Step::Wait(until) => until,
             Step::CloseInput => {
                 child.pipes.stdin.close();
                 continue;
             }
-            Step::Terminate => {
-                terminate(&mut child, duty, &mut buffer, now);
+            Step::End => {
+                // A hang-up takes with it what a terminal still holds.
+                read(&mut child, duty, Stream::Stdout, &mut buffer, now);
+                child.begin_end(now);
                 continue;
             }
-            Step::Finish(until) => {
-                ended.left = child.processes.finish(until);
-                continue;
-            }
-            Step::Done => break,
+            Step::Done => return child.ended(0),
         };
 
         let has_room = duty.has_room();
         if !has_room && course.is_last() && child.end == Some(End::Abandoned) {
-            ended.unread = child.pipes.unread_output();
-            break;
+            let unread = child.pipes.unread_output();
+            return child.ended(unread);
         }
         if !has_room && !asked_for_room {
             duty.wake_when_room(inbox.waker());
             asked_for_room = true;
         }
 
-        let wake_at = [until, duty.due()].into_iter().flatten().min();
+        let wake_at = [ending_until, held_until, duty.due()].into_iter().flatten().min();
         if wake_at.is_none() {
             buffer = Vec::new();
         }
@@ -269,18 +312,6 @@ pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -
             duty.time(&mut child, now);
         }
     }
-    ended
-}
-
-fn facts(child: &Child, course: &Course, ended: Ended) -> Facts {
-    let pipes = &child.pipes;
-    Facts {
-        exited: ended.exit_code.is_some(),
-        end_wanted: child.is_ending(),
-        ended: pipes.ended(),
-        held: course.asks_for_holders() && pipes.held(),
-        empty: course.is_last() && !pipes.has_output(),
-    }
 }
 
 fn take_commands<D: Duty>(child: &mut Child, duty: &mut D, inbox: &Inbox<D::Command>) {
@@ -293,18 +324,7 @@ fn take_commands<D: Duty>(child: &mut Child, duty: &mut D, inbox: &Inbox<D::Comm
     }
 }
 
-/// Closing its input ends many a program that ignores TERM; a terminal is hung
-/// up, which takes its output with it, so what it holds is read first.
-fn terminate<D: Duty>(child: &mut Child, duty: &mut D, buffer: &mut Vec<u8>, now: Instant) {
-    child.pipes.stdin.close();
-    if child.tty {
-        read(child, duty, Stream::Stdout, buffer, now);
-        child.pipes.close();
-    }
-    child.processes.terminate();
-}
-
-/// Reads one stream until it is empty, and not for ever.
+/// Reads one stream until it is empty or there is no room, and not for ever.
 fn read<D: Duty>(
     child: &mut Child,
     duty: &mut D,
@@ -313,12 +333,27 @@ fn read<D: Duty>(
     now: Instant,
 ) {
     for _ in 0..READS_IN_A_ROW {
+        if !duty.has_room() {
+            return;
+        }
         let Read::Bytes(length) = child.pipes.read(stream, buffer) else { return };
         duty.output(stream, buffer, now);
-        if length < READ || !duty.has_room() {
+        if length < READ {
             return;
         }
     }
+}
+
+/// What a `poll` found.
+#[derive(Default)]
+struct Ready {
+    woken: bool,
+    writable: bool,
+    readable: [bool; 2],
+}
+
+fn readable(end: BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(end, PollFlags::IN)
 }
 
 /// The one place where the thread waits.
@@ -329,37 +364,27 @@ fn wait<C>(
     wake_at: Option<Instant>,
     now: Instant,
 ) -> Ready {
+    let backlog = child.pipes.stdin.backlog();
+    let outputs = Stream::BOTH.map(|stream| child.pipes.pollable(stream).filter(|_| has_room));
     let mut polled = Vec::with_capacity(4);
     polled.push(PollFd::new(&inbox.wake, PollFlags::IN));
-    let backlog = child.pipes.stdin.backlog();
-    if let Some(end) = backlog {
-        polled.push(PollFd::from_borrowed_fd(end, PollFlags::OUT));
+    polled.extend(backlog.map(|end| PollFd::from_borrowed_fd(end, PollFlags::OUT)));
+    polled.extend(outputs.iter().flatten().copied().map(readable));
+    if let Living::Ending(ending) = &child.processes {
+        // These only end the wait: the next round goes on ending.
+        polled.extend(ending.fds().map(readable));
     }
-    let outputs = Stream::BOTH.map(|stream| child.pipes.pollable(stream).filter(|_| has_room));
-    for end in outputs.into_iter().flatten() {
-        polled.push(PollFd::from_borrowed_fd(end, PollFlags::IN));
-    }
-    let pause = wake_at.map(|at| {
-        let pause = at.saturating_duration_since(now);
-        Timespec {
-            tv_sec: i64::try_from(pause.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: pause.subsec_nanos().into(),
-        }
-    });
-    match poll(&mut polled, pause.as_ref()) {
-        Ok(_) => {}
-        // An interruption is a wake-up for nothing; anything else cannot happen
-        // with open descriptors, and the next round would say so again.
-        Err(Errno::INTR) => return Ready::default(),
-        Err(error) => {
-            log::error!("pipe thread cannot poll error={error}");
-            return Ready::default();
-        }
+    let pause = wake_at.map(|at| at.saturating_duration_since(now));
+    // A wait too long for the type is as good as one without end.
+    let pause = pause.and_then(|pause| Timespec::try_from(pause).ok());
+    if poll(&mut polled, pause.as_ref()).is_err() {
+        // EINTR, a wake-up for nothing: the other errors of poll are a bad
+        // pointer and more descriptors than one may have.
+        return Ready::default();
     }
     let mut said = polled.iter().map(|polled| !polled.revents().is_empty());
     let mut next = || said.next().unwrap_or(false);
     let woken = next();
     let writable = backlog.is_some() && next();
-    let readable = outputs.map(|output| output.is_some() && next());
-    Ready { woken, writable, readable }
+    Ready { woken, writable, readable: outputs.map(|output| output.is_some() && next()) }
 }

@@ -1,37 +1,24 @@
 //! The way into a child: a backlog that never blocks anybody.
 //!
-//! What the child does not take yet waits here. How much may wait is the
-//! caller's business, who reads the [`Level`]; when to try again is the
-//! pump's, who polls for writability while [`Stdin::backlog`] gives something to poll.
+//! What the child does not take yet waits here, each piece with the
+//! [`Permit`] that bounds how much may wait; when to try again is the pump's
+//! business, which polls for writability while [`Stdin::backlog`] gives
+//! something to poll.
 
 use std::collections::VecDeque;
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
-/// Bytes on their way into a child that it has not taken, in its channel and
-/// its backlog. Shared by who sends and who writes.
-#[derive(Clone, Debug, Default)]
-pub struct Level(Arc<AtomicUsize>);
+use crate::session::admission::Permit;
 
-impl Level {
-    /// Bytes that wait.
-    pub fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Bytes were sent on their way.
-    pub fn rise(&self, bytes: usize) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Bytes were taken, or given up.
-    pub fn fall(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
-    }
+/// Bytes for a child, with their place among what waits.
+#[derive(Debug)]
+pub struct Piece {
+    /// What is written.
+    pub bytes: Vec<u8>,
+    /// Given back when all of it is written or given up.
+    pub permit: Permit,
 }
 
 /// A child's standard input with what it has not taken yet.
@@ -39,31 +26,23 @@ impl Level {
 pub struct Stdin {
     /// `None` once closed, by us or because nobody reads.
     open: Option<OwnedFd>,
-    waiting: VecDeque<Vec<u8>>,
+    waiting: VecDeque<Piece>,
     /// Bytes of the first waiting piece that are written.
     written: usize,
-    level: Level,
     /// Close as soon as nothing waits.
     then_close: bool,
 }
 
 impl Stdin {
-    /// Takes over our end of a pipe or terminal and makes it non-blocking.
-    ///
-    /// # Errors
-    /// When the descriptor refuses its flags.
-    pub fn new(end: OwnedFd, level: Level) -> io::Result<Self> {
-        super::pipes::set_nonblocking(&end)?;
-        Ok(Self { open: Some(end), waiting: VecDeque::new(), written: 0, level, then_close: false })
+    /// Takes over our end of a pipe or terminal, which does not block.
+    pub fn new(end: OwnedFd) -> Self {
+        Self { open: Some(end), waiting: VecDeque::new(), written: 0, then_close: false }
     }
 
-    /// Puts bytes at the end; their [`Level`] was raised by the sender. What
-    /// comes after the end of input is given up.
-    pub fn push(&mut self, bytes: Vec<u8>) {
-        if self.open.is_none() || self.then_close {
-            self.level.fall(bytes.len());
-        } else {
-            self.waiting.push_back(bytes);
+    /// Puts a piece at the end. What comes after the end of input is given up.
+    pub fn push(&mut self, piece: Piece) {
+        if self.open.is_some() && !self.then_close {
+            self.waiting.push_back(piece);
             self.write();
         }
     }
@@ -71,11 +50,10 @@ impl Stdin {
     /// Writes as much as the child has room for.
     pub fn write(&mut self) {
         while let (Some(end), Some(first)) = (&self.open, self.waiting.front()) {
-            match rustix::io::write(end, &first[self.written..]) {
+            match rustix::io::write(end, &first.bytes[self.written..]) {
                 Ok(written) => {
-                    self.level.fall(written);
                     self.written += written;
-                    if self.written == first.len() {
+                    if self.written == first.bytes.len() {
                         self.waiting.pop_front();
                         self.written = 0;
                     }
@@ -87,8 +65,8 @@ impl Stdin {
             }
         }
         if self.waiting.is_empty() {
-            // A large backlog leaves a large ring of pointers behind.
-            self.waiting.shrink_to(4);
+            // A session that once had a backlog need not remember how long it was.
+            self.waiting = VecDeque::new();
             if self.then_close {
                 self.open = None;
             }
@@ -104,8 +82,7 @@ impl Stdin {
     /// End of input now; what waits is given up.
     pub fn close(&mut self) {
         self.open = None;
-        let given_up: usize = self.waiting.drain(..).map(|piece| piece.len()).sum();
-        self.level.fall(given_up - self.written);
+        self.waiting = VecDeque::new();
         self.written = 0;
     }
 
@@ -120,26 +97,26 @@ impl Stdin {
     }
 }
 
-impl Drop for Stdin {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::admission::{Admission, MAX_WAITING_BYTES, SessionAdmission};
     use rustix::pipe::{PipeFlags, pipe_with};
 
-    fn stdin() -> (OwnedFd, Stdin, Level) {
+    /// A child's input, its other end, and a count that is full while something waits.
+    fn stdin() -> (OwnedFd, Stdin, SessionAdmission) {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
-        let level = Level::default();
-        (reader, Stdin::new(writer, level.clone()).expect("flags"), level)
+        rustix::io::ioctl_fionbio(&writer, true).expect("a flag");
+        (reader, Stdin::new(writer), Admission::default().session())
     }
 
-    fn push(stdin: &mut Stdin, level: &Level, bytes: Vec<u8>) {
-        level.rise(bytes.len());
-        stdin.push(bytes);
+    fn push(stdin: &mut Stdin, admission: &SessionAdmission, bytes: Vec<u8>) {
+        let permit = admission.admit(MAX_WAITING_BYTES).expect("nothing else waits");
+        stdin.push(Piece { bytes, permit });
+    }
+
+    fn nothing_waits(admission: &SessionAdmission) -> bool {
+        admission.admit(MAX_WAITING_BYTES).is_some()
     }
 
     fn read(end: &OwnedFd, most: usize) -> Vec<u8> {
@@ -151,33 +128,28 @@ mod tests {
 
     #[test]
     fn a_child_that_does_not_read_blocks_nobody_and_gets_everything_later() {
-        let (reader, mut stdin, level) = stdin();
+        let (reader, mut stdin, admission) = stdin();
         let text: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
-        for piece in text.chunks(100_000) {
-            push(&mut stdin, &level, piece.to_vec());
-        }
+        push(&mut stdin, &admission, text[..200_000].to_vec());
+        stdin.push(Piece { bytes: text[200_000..].to_vec(), permit: Permit::default() });
         assert!(stdin.backlog().is_some());
+        assert!(!nothing_waits(&admission));
         let mut got = Vec::new();
         while got.len() < text.len() {
-            assert_eq!(level.bytes() + got.len() + unread(&reader), text.len());
             got.extend(read(&reader, 50_000));
             stdin.write();
         }
         assert_eq!(got, text);
         assert!(stdin.backlog().is_none());
-        assert_eq!(level.bytes(), 0);
-    }
-
-    fn unread(reader: &OwnedFd) -> usize {
-        usize::try_from(rustix::io::ioctl_fionread(reader).expect("FIONREAD")).expect("a size")
+        assert!(nothing_waits(&admission));
     }
 
     #[test]
     fn the_end_of_input_comes_after_the_backlog() {
-        let (reader, mut stdin, level) = stdin();
-        push(&mut stdin, &level, vec![7; 100_000]);
+        let (reader, mut stdin, admission) = stdin();
+        push(&mut stdin, &admission, vec![7; 100_000]);
         stdin.close_after_writing();
-        push(&mut stdin, &level, b"too late".to_vec());
+        stdin.push(Piece { bytes: b"too late".to_vec(), permit: Permit::default() });
         let mut got = 0;
         loop {
             let read = read(&reader, 65_536).len();
@@ -188,24 +160,25 @@ mod tests {
             stdin.write();
         }
         assert_eq!(got, 100_000);
-        assert_eq!(level.bytes(), 0);
+        assert!(nothing_waits(&admission));
     }
 
     #[test]
     fn a_reader_that_is_gone_gives_the_backlog_up() {
-        let (reader, mut stdin, level) = stdin();
-        push(&mut stdin, &level, vec![7; 100_000]);
+        let (reader, mut stdin, admission) = stdin();
+        push(&mut stdin, &admission, vec![7; 100_000]);
         drop(reader);
-        push(&mut stdin, &level, b"more".to_vec());
-        assert!(stdin.backlog().is_none());
-        assert_eq!(level.bytes(), 0);
+        stdin.write();
+        assert!(stdin.backlog().is_none() && stdin.open_end().is_none());
+        push(&mut stdin, &admission, b"more".to_vec());
+        assert!(nothing_waits(&admission));
     }
 
     #[test]
     fn closing_gives_the_backlog_up() {
-        let (_reader, mut stdin, level) = stdin();
-        push(&mut stdin, &level, vec![7; 100_000]);
+        let (_reader, mut stdin, admission) = stdin();
+        push(&mut stdin, &admission, vec![7; 100_000]);
         stdin.close();
-        assert_eq!(level.bytes(), 0);
+        assert!(nothing_waits(&admission));
     }
 }

@@ -2,23 +2,28 @@
 //! common case of a program without children.
 
 use std::fmt::Write as _;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 
-use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Statx, StatxFlags};
 use rustix::path::Arg;
+use rustix::process::Pid;
 
 use super::{Blocked, FileId, View};
+use crate::agent::process::census::session_processes;
+use crate::agent::process::mark::Mark;
+use crate::agent::process::procfs;
 
 /// Longer than any line of `syscall`; a `children` that fills it is too many.
 const LINE: usize = 256;
 
-/// The processes of this machine, and which of them strayed from their session.
-pub struct Procfs<S> {
-    /// Whether a process of the session of this root lives outside its tree.
-    pub strays: S,
+/// The processes of this machine, seen for one session.
+pub struct Procfs<'a> {
+    /// What the session's processes carry.
+    pub mark: &'a Mark,
 }
 
-impl<S: Fn(i32) -> bool> View for Procfs<S> {
+impl View for Procfs<'_> {
     fn blocked_in(&self, pid: i32) -> Option<Blocked> {
         read_line(pid, "syscall", Blocked::parse)?
     }
@@ -47,8 +52,10 @@ impl<S: Fn(i32) -> bool> View for Procfs<S> {
         stat(path(pid, &format!("fd/{fd}")).as_str(), FileId::WANTED).map(|s| FileId::of(&s))
     }
 
-    fn has_strays(&self, root: i32) -> bool {
-        (self.strays)(root)
+    fn has_strays(&self, root: i32, found: usize) -> bool {
+        // Strays are adopted by this process, and mostly it has adopted nobody.
+        let Some(root) = Pid::from_raw(root) else { return true };
+        has_adopted() && session_processes(root, self.mark).len() > found
     }
 }
 
@@ -71,13 +78,21 @@ impl FileId {
     }
 }
 
+/// Whether this process has children it did not start. Orphans are given to its
+/// main thread, which starts none; the list is kept open, as every look asks.
+fn has_adopted() -> bool {
+    static LIST: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    let list = LIST.get_or_init(|| {
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        open(own, &format!("task/{own}/children"))
+    });
+    let mut first = [0; 16];
+    list.as_ref().is_none_or(|list| rustix::io::pread(list, &mut first, 0) != Ok(0))
+}
+
 /// Whether a process is only waiting to be reaped; `None` when it is not there.
 fn has_ended(pid: i32) -> Option<bool> {
-    // `PID (NAME) STATE …`, where the name may hold anything, also `) Z`.
-    read_line(pid, "stat", |line| {
-        let state = line.rsplit_once(')')?.1.trim_start().chars().next()?;
-        Some(matches!(state, 'Z' | 'X' | 'x'))
-    })?
+    Pid::from_raw(pid).and_then(procfs::process).map(|process| !process.is_alive())
 }
 
 fn path(pid: i32, file: &str) -> String {
@@ -89,11 +104,13 @@ fn path(pid: i32, file: &str) -> String {
 
 /// Gives the text of a small file to `parse`; `None` when it cannot be read whole.
 fn read_line<T>(pid: i32, file: &str, parse: impl FnOnce(&str) -> T) -> Option<T> {
-    let open: OwnedFd =
-        rustix::fs::open(path(pid, file).as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut text = [0; LINE];
-    let length = rustix::io::read(&open, &mut text).ok().filter(|n| *n < LINE)?;
+    let length = rustix::io::read(open(pid, file)?, &mut text).ok().filter(|n| *n < LINE)?;
     Some(parse(str::from_utf8(&text[..length]).ok()?))
+}
+
+fn open(pid: i32, file: &str) -> Option<OwnedFd> {
+    rustix::fs::open(path(pid, file).as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 fn stat(path: impl Arg, wanted: StatxFlags) -> Option<Statx> {
