@@ -12,9 +12,11 @@
 //! ```
 
 pub mod agent;
+pub mod commands;
 pub mod config;
 pub mod hub;
 pub mod ids;
+pub mod loopback;
 pub mod protocol;
 pub mod sandbox;
 pub mod secret;

@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod job;
 pub mod process;
+pub mod locate;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -27,6 +27,7 @@ use crate::logging::Quoted;
 use crate::protocol::inbound::{ConfigUpdate, Inbound, SessionCreate, UserMessage};
 use crate::protocol::outbound;
 use crate::secret::Secret;
+use crate::state::RememberedSession;
 use crate::threads;
 use crate::watchdog::WatchdogHandle;
 
@@ -279,7 +280,12 @@ impl Dispatcher {
             error!("session refused session={} error={error}", Quoted(session_id));
             notices::out_of_resources(&error)
         })?;
-        self.shared.journal.session_remembered(session_id, &identity);
+        self.shared.journal.session_remembered(RememberedSession {
+            session_id: session_id.to_string(),
+            endpoint_id: identity.endpoint_id.to_string(),
+            user_id: identity.user_id.to_string(),
+            ..RememberedSession::default()
+        });
         let handle = Handle { inbox, output, thread };
         self.registry.insert(
             Arc::clone(session_id),
@@ -332,8 +338,7 @@ impl Dispatcher {
                     Quoted(&error)
                 );
                 let output = self.output(&session_id, None);
-                output.system(&error);
-                output.turn_completed(&message.message_id, None);
+                output.refuse_message(&message.message_id, &error);
                 output.release();
                 return;
             }
@@ -364,8 +369,7 @@ impl Dispatcher {
         let Some(live) = self.registry.get(&message.session_id) else { return };
         let Some(permit) = live.handle.inbox.admit(message.content.len()) else {
             warn!("message refused session={} reason=\"input full\"", Quoted(&message.session_id));
-            live.handle.output.system_if_room(&notices::input_full());
-            live.handle.output.turn_completed(&message.message_id, None);
+            live.handle.output.refuse_message(&message.message_id, &notices::input_full());
             return;
         };
         let UserMessage { message_id, content, .. } = message;

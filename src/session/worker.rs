@@ -40,9 +40,10 @@ use super::registry::Facts;
 use crate::agent::{self, Agent, AgentContext, AgentEvent, AgentEvents, FileUse, TurnEnd, TurnMessage};
 use crate::config::{Endpoint, Profile, Runtime};
 use crate::files::Files;
-use crate::hub::outbox::EntryKind;
+use crate::ids;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
+use crate::protocol::outbound::FileMeta;
 use crate::state::Journal;
 use crate::watchdog::{Deadline, Reason};
 
@@ -223,8 +224,7 @@ impl Refused {
             match event {
                 Event::Message(message) => {
                     debug!("message refused session={}", Quoted(&self.session_id));
-                    self.output.system(&self.error);
-                    self.output.turn_completed(&message.message_id, None);
+                    self.output.refuse_message(&message.message_id, &self.error);
                 }
                 Event::Stop => self.output.stop_ack(Ok(())),
                 Event::Reattach => self.output.session_created(Err(&self.error)),
@@ -276,16 +276,11 @@ impl Worker {
             self.complete_turn(None);
             self.start_turn(message);
         } else if self.queue.len() >= QUEUE {
-            self.refuse(&message, &notices::queue_full(QUEUE));
+            self.output.refuse_message(&message.message_id, &notices::queue_full(QUEUE));
         } else {
             self.shared.journal.queued(&self.session_id, &message.message_id);
             self.queue.push_back(message);
         }
-    }
-
-    fn refuse(&self, message: &Incoming, why: &str) {
-        self.output.system(why);
-        self.output.turn_completed(&message.message_id, None);
     }
 
     fn start_turn(&mut self, message: Incoming) {
@@ -325,12 +320,12 @@ impl Worker {
             Quoted(&turn.message_id),
             exit_code.map_or_else(|| "none".into(), |code| code.to_string())
         );
-        let frame = self.output.turn_completed_frame(&turn.message_id, exit_code);
-        self.shared.journal.turn_ended(&self.session_id, &turn.message_id, &frame);
+        let frame = self.output.prepare_turn_completed(&turn.message_id, exit_code);
+        self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
         let journal = self.shared.journal.clone();
         let session_id = Arc::clone(&self.session_id);
         let confirmed = move || journal.turn_confirmed(&session_id, &turn.message_id);
-        self.output.send(frame, EntryKind::TurnCompleted, Some(Box::new(confirmed)));
+        self.output.turn_completed(frame, confirmed);
     }
 
     fn turn_ended(&mut self, end: TurnEnd) {
@@ -346,7 +341,6 @@ impl Worker {
         if self.state == State::Idle
             && let Some(next) = self.queue.pop_front()
         {
-            self.shared.journal.unqueued(&self.session_id, &next.message_id);
             self.start_turn(next);
         }
     }
@@ -388,7 +382,10 @@ impl Worker {
                 }
             }
             AgentEvent::FileOffered { name, mime_type, data } => {
-                self.output.file_available(&name, &mime_type, &data);
+                let file_id = ids::next_id();
+                let (name, mime_type, size) = (&name, &mime_type, data.len());
+                let metadata = FileMeta { file_id: &file_id, name, mime_type, size };
+                self.output.file_available(&metadata, &data);
             }
             AgentEvent::Closed => self.state = State::Ended,
         }
@@ -423,7 +420,7 @@ impl Worker {
 
     fn upload(&mut self, upload: &FileUpload) {
         self.touch();
-        let stored = self.shared.files.store(&self.endpoint.id, &self.session_id, upload);
+        let stored = self.shared.files.store(&self.endpoint.id, upload);
         let used = match stored {
             Ok(file) => self.agent.file(&file),
             Err(refusal) => FileUse::Refused(refusal.to_string()),
@@ -538,7 +535,7 @@ impl Worker {
             if again {
                 self.unheard.push(message);
             } else {
-                self.refuse(&message, &why);
+                self.output.refuse_message(&message.message_id, &why);
             }
         }
         for event in events.try_iter() {
