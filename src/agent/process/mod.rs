@@ -17,6 +17,7 @@
 
 pub mod census;
 pub mod cgroup;
+pub mod course;
 pub mod end;
 pub mod environment;
 pub mod family;
@@ -28,11 +29,15 @@ pub mod mark;
 mod order;
 pub mod original;
 mod os_text;
+pub mod pipes;
 pub mod plan;
 mod poll;
 pub mod procfs;
 mod pty;
+pub mod pump;
 pub mod reaper;
 mod rounds;
+pub mod start;
+pub mod stdin;
 
 pub use order::Failure;
