@@ -6,8 +6,8 @@ mod agent_scene;
 use std::time::{Duration, Instant};
 
 use agent_scene::{Scene, Seen, cli, processes_with};
-use amurg_runtime::agent::cli::shared::SharedProcesses;
 use amurg_runtime::agent::AgentEvent;
+use amurg_runtime::agent::cli::shared::SharedProcesses;
 use amurg_runtime::config::{Cli, SpawnPolicy, TurnEnd};
 
 /// A turn that ends by itself and not by `idle_timeout`, which no test here arms.
