@@ -21,3 +21,4 @@ pub mod secret;
 pub mod session;
 pub mod threads;
 pub mod wake;
+pub mod watchdog;
