@@ -19,6 +19,7 @@ pub mod protocol;
 pub mod sandbox;
 pub mod secret;
 pub mod session;
+pub mod state;
 pub mod threads;
 pub mod wake;
 pub mod watchdog;
