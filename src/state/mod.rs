@@ -8,6 +8,7 @@ pub mod dir;
 mod disk;
 pub mod journal;
 mod lock;
+pub mod token;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -23,6 +24,7 @@ use self::dir::{OpenError, StateDir};
 use self::disk::DiskThread;
 use self::journal::JournalThread;
 use self::journal::store::Store;
+use self::token::{Binding, TokenStore};
 
 pub use self::journal::ledger::Recovery;
 pub use self::journal::records::{
@@ -99,6 +101,11 @@ impl State {
     /// The journal, for everybody who has something to remember.
     pub fn journal(&self) -> Journal {
         self.journal.clone()
+    }
+
+    /// The refreshed token of one configuration. Reads it from the disk.
+    pub fn token_store(&self, binding: Binding) -> TokenStore {
+        TokenStore::open(self.dir.clone(), self.disk.handle(), binding)
     }
 
     /// Ends both threads when everything is on the disk, at the deadline at the
