@@ -6,9 +6,13 @@
 //! and tells its session worker [`AgentEvent`]s.
 
 pub mod cli;
+pub mod confine;
+pub mod external;
+pub mod http;
 pub mod job;
-pub mod process;
 pub mod locate;
+pub mod process;
+pub mod workshop;
 
 use std::path::PathBuf;
 use std::sync::Arc;
