@@ -12,6 +12,7 @@
 //! ```
 
 pub mod agent;
+pub mod commands;
 pub mod config;
 pub mod hub;
 pub mod ids;
