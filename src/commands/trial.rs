@@ -24,16 +24,19 @@ use crossbeam_channel::bounded;
 use self::conversation::Conversation;
 use self::input::{Input, Interrupts};
 use self::screen::{Escaped, Screen};
-use super::exit::Exit;
-use crate::config::{Config, Endpoint, HubUrl, Profile};
+use super::exit;
+use crate::agent::process::launch::Launcher;
+use crate::agent::process::original::Original;
+use crate::agent::process::reaper::Reaper;
+use crate::config::{self, Config, Endpoint, HubUrl, ProcessEnvironment, Profile};
 use crate::loopback::{Keep, LoopbackHub, Options, ScratchDir};
 use crate::protocol::Dialect;
+use crate::runtime::{self, Runtime, StartError};
 use crate::secret::Secret;
+use crate::signals;
 
 /// How long the runtime may take to come to its hub.
 const ARRIVAL: Duration = Duration::from_secs(10);
-/// How long it may take to end.
-const SHUTDOWN: Duration = Duration::from_secs(8);
 /// Messages on their way to the terminal. When it does not keep up, the
 /// runtime waits, and so does its agent.
 const ON_THEIR_WAY: usize = 16;
@@ -59,38 +62,64 @@ pub struct Try {
     demo: bool,
 
     /// configuration file whose agents are used
-    #[argh(option, short = 'c')]
+    #[argh(option)]
     config: Option<PathBuf>,
 }
 
-/// Ends what [`Try::run`] was given a way to start; blocks until the deadline at most.
-pub type Shutdown = Box<dyn FnOnce(Instant)>;
+/// Ends what [`Try::run`] was given a way to start, within the runtime's own bound.
+type Shutdown = Box<dyn FnOnce()>;
+
+/// Runs the command: the turn's exit code, 0 where it has none.
+pub fn run(arguments: Try) -> u8 {
+    let (config, file) = match choose(&arguments) {
+        Ok(chosen) => chosen,
+        Err(code) => return code,
+    };
+    arguments.run(config, file.as_deref(), start)
+}
+
+/// The agents to talk to, and the file they come from; `None`: the built-in ones.
+fn choose(arguments: &Try) -> Result<(Config, Option<PathBuf>), u8> {
+    let environment = ProcessEnvironment;
+    let options = config::Options { token_optional: true };
+    let found = config::find(arguments.config.as_deref(), &environment).ok();
+    if let Some(found) = found.filter(|_| !arguments.demo) {
+        return super::load(Some(&found.path), options).map(|loaded| (loaded.config, Some(found.path)));
+    }
+    let demo = config::parse(&demo::config(), "the built-in agents", &environment, options);
+    let loaded = demo.map_err(|problems| {
+        eprintln!("{problems}");
+        exit::INTERNAL
+    })?;
+    Ok((loaded.config, None))
+}
+
+/// Starts the real runtime in this process. It logs nothing: the terminal is the conversation's.
+fn start(config: Config) -> Result<Shutdown, String> {
+    let started = || {
+        let reaper = Reaper::new()?;
+        let signals = signals::reap_only(reaper.clone())?;
+        let launcher = Launcher::new(reaper, Original::change())?;
+        let options = runtime::Options { launcher, persistent: false, link_changed: Box::new(|_| {}) };
+        Ok((Runtime::start(config, options)?, signals))
+    };
+    let (runtime, signals) = started().map_err(|error: StartError| error.to_string())?;
+    Ok(Box::new(move || {
+        runtime.shutdown();
+        signals.stop();
+    }))
+}
 
 impl Try {
-    /// The configuration file that was asked for.
-    pub fn named_config(&self) -> Option<&Path> {
-        self.config.as_deref()
-    }
-
-    /// Whether the built-in agents were asked for.
-    pub fn wants_demo(&self) -> bool {
-        self.demo
-    }
-
-    /// The configuration of the built-in agents, as JSON.
-    pub fn demo_config() -> String {
-        demo::config()
-    }
-
     /// Talks to one of the agents of `config`, which came from `file` (`None`:
     /// the built-in ones). `start` starts a runtime with the configuration it is
     /// given, which names the loopback hub and its token.
-    pub fn run(
+    fn run(
         self,
         mut config: Config,
         file: Option<&Path>,
         start: impl FnOnce(Config) -> Result<Shutdown, String>,
-    ) -> Exit {
+    ) -> u8 {
         let mut screen = Screen::of_terminal();
         if let Some(file) = file {
             screen.note(&format!("agents of {}", file.display()));
@@ -102,7 +131,7 @@ impl Try {
             Ok(endpoint) => Arc::clone(endpoint),
             Err(error) => {
                 screen.note(&error);
-                return Exit::Usage;
+                return exit::USAGE;
             }
         };
         let (tap, frames) = bounded(ON_THEIR_WAY);
@@ -118,7 +147,7 @@ impl Try {
             Ok(places) => places,
             Err(error) => {
                 screen.note(&format!("no place for a trial: {error}"));
-                return Exit::Unavailable;
+                return exit::UNAVAILABLE;
             }
         };
         redirect(&mut config, &hub, &token, scratch.path());
@@ -128,21 +157,21 @@ impl Try {
             Ok(shutdown) => shutdown,
             Err(error) => {
                 screen.note(&error);
-                return Exit::Internal;
+                return exit::INTERNAL;
             }
         };
         let client = hub.client();
-        let exit = if client.wait_registered(Instant::now() + ARRIVAL).is_ok() {
+        let code = if client.wait_registered(Instant::now() + ARRIVAL).is_ok() {
             let input = Input::new(self.message, screen.prompts());
             Conversation::new(client, frames, input, &interrupts.told, screen, endpoint).hold()
         } else {
             screen.note("the runtime did not come to its hub");
             drop(frames);
-            Exit::Internal
+            exit::INTERNAL
         };
         interrupts.leave_at_the_next();
-        shutdown(Instant::now() + SHUTDOWN);
-        exit
+        shutdown();
+        code
     }
 
     /// The endpoint that was named, or the first.
@@ -167,10 +196,10 @@ fn token() -> String {
 }
 
 /// A closed pipe at our end means that nobody wants to read more.
-fn quietly(written: std::io::Result<()>) -> Exit {
+fn quietly(written: std::io::Result<()>) -> u8 {
     match written {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Exit::Internal,
-        _ => Exit::Ok,
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => exit::INTERNAL,
+        _ => exit::OK,
     }
 }
 

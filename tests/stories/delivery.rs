@@ -4,12 +4,18 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use crate::support::fault_proxy::Cut;
+use crate::support::fault_proxy::{Cut, Door, Faults, Toward, Way};
 use crate::support::scene::{Scene, cli, job};
 use crate::support::session::Session;
+use crate::support::soon;
 
 fn lines(count: usize) -> String {
     (0..count).map(|n| format!("{n}\n")).collect()
+}
+
+fn stalled() -> Faults {
+    let way = Way { stalled: true, ..Way::default() };
+    Faults { to_hub: way.clone(), to_runtime: way }
 }
 
 fn seq(count: usize) -> Vec<String> {
@@ -23,7 +29,7 @@ fn ids_are_kept(session: &Session<'_>, scene: &Scene) {
     for frame in frames.iter().filter(|frame| frame.session() == Some(&session.id)) {
         if frame.is("agent.output") {
             let id = frame.value()["id"].as_str().unwrap_or_default().to_owned();
-            assert_eq!(id.is_empty(), false);
+            assert!(!id.is_empty());
             seen.insert((id, frame.text_of("message_id").to_owned()));
         }
     }
@@ -38,12 +44,12 @@ fn twenty_resets_lose_and_reorder_nothing() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let scene = Scene::new("delivery_resets").proxy(7).agent(job("seq", "sh", &args)).start();
     let session = scene.session("seq");
+    // Each connection is reset somewhere within its first hundred kilobytes.
+    scene.proxy().set_cuts(|connection, random| {
+        (connection <= 21).then(|| (Toward::Hub, random.u64(2_000..100_000), Cut::Reset))
+    });
+    scene.proxy().cut(Cut::Reset);
     let turn = session.say("");
-    for n in 1..=20u64 {
-        scene.proxy().cut_after(n * 20_000, Cut::Reset);
-        scene.proxy().cut(Cut::Reset);
-        scene.registered();
-    }
     turn.ended(0);
     assert!(session.output_on("stdout") == lines(count), "every line once, in order");
     ids_are_kept(&session, &scene);
@@ -56,10 +62,10 @@ fn what_is_printed_during_an_outage_arrives_after_it() {
     let session = scene.session("sh");
     let turn = session.say("for i in $(seq 0 4999); do echo $i; done; exit 9");
     turn.started();
-    scene.proxy().refuse(true);
+    scene.proxy().set_door(Door::Reset);
     scene.proxy().cut(Cut::Fin);
-    scene.logged("lost");
-    scene.proxy().refuse(false);
+    scene.proxy().wait_connections(3, soon());
+    scene.proxy().set_door(Door::Open);
     turn.ended(9);
     assert!(session.output_on("stdout") == lines(5000));
 }
@@ -69,7 +75,8 @@ fn a_link_that_splits_every_byte_and_is_slow_carries_everything() {
     let args = seq(3_000);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let scene = Scene::new("delivery_split").proxy(11).agent(job("seq", "sh", &args)).start();
-    scene.proxy().split(3);
+    let pieces = Way { pieces_of: Some(3), ..Way::default() };
+    scene.proxy().set_faults(Faults { to_hub: pieces.clone(), to_runtime: pieces });
     let session = scene.session("seq");
     session.say("").ended(0);
     assert!(session.output_on("stdout") == lines(3_000));
@@ -89,8 +96,11 @@ fn a_stalled_hub_bounds_what_is_held_and_gets_everything_after() {
     let session = scene.session("seq");
     let turn = session.say("");
     turn.started();
-    scene.proxy().stall();
-    scene.proxy().resume();
+    scene.proxy().set_faults(stalled());
+    // Others are still heard while nobody reads: the runtime itself does not wait.
+    let other = scene.adopt(&scene.client.create_session("echo", "ann"));
+    scene.proxy().set_faults(Faults::default());
+    assert_eq!(other.say("").output(), "through\n");
     turn.ended(0);
     assert!(session.output_on("stdout") == lines(count));
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::support::fault_proxy::{Faults, Way};
 use crate::support::scene::{Scene, cli, job};
 
 /// Children of every awkward kind; all of them say when they are up.
@@ -78,7 +79,8 @@ fn a_stalled_hub_does_not_hold_the_shutdown() {
     let scene = Scene::new("end_stalled").proxy(1).agent(job("yes", "yes", &[])).start();
     let turn = scene.session("yes").say("");
     turn.started();
-    scene.proxy().stall();
+    let way = Way { stalled: true, ..Way::default() };
+    scene.proxy().set_faults(Faults { to_hub: way.clone(), to_runtime: way });
     let begun = Instant::now();
     assert_eq!(scene.terminate().code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());

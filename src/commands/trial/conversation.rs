@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, after, never, select};
 
 use super::input::{INTERRUPTED, Input, Interrupt};
 use super::screen::Screen;
-use crate::commands::exit::Exit;
+use crate::commands::exit;
 use crate::config::{Endpoint, Profile};
 use crate::loopback::{Client, Frame};
 
@@ -88,7 +88,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Talks until somebody leaves; the exit code is the last turn's.
-    pub fn hold(mut self) -> Exit {
+    pub fn hold(mut self) -> u8 {
         loop {
             match self.step() {
                 Ok(()) => {}
@@ -101,7 +101,7 @@ impl<'a> Conversation<'a> {
                 }
                 Err(End::Output(error)) => {
                     self.screen.note(&format!("the output cannot be written: {error}"));
-                    return Exit::Internal;
+                    return exit::INTERNAL;
                 }
             }
         }
@@ -119,7 +119,7 @@ impl<'a> Conversation<'a> {
         select! {
             recv(self.frames) -> frame => match frame {
                 Ok(frame) => self.hear(&frame),
-                Err(_) => Err(End::Left(Exit::Internal)),
+                Err(_) => Err(End::Left(exit::INTERNAL)),
             },
             recv(lines) -> line => match line {
                 Ok(line) => {
@@ -133,12 +133,12 @@ impl<'a> Conversation<'a> {
             },
             recv(self.interrupts) -> interrupt => match interrupt {
                 Ok(Interrupt::Stop) => self.interrupt(),
-                Ok(Interrupt::End(code)) => Err(End::Left(Exit::Agent(code))),
-                Err(_) => Err(End::Left(Exit::Internal)),
+                Ok(Interrupt::End(code)) => Err(End::Left((code))),
+                Err(_) => Err(End::Left(exit::INTERNAL)),
             },
             recv(limit) -> _ => {
                 self.screen.note("the agent did not start in time");
-                Err(End::Left(Exit::Unavailable))
+                Err(End::Left(exit::UNAVAILABLE))
             },
         }
     }
@@ -208,7 +208,7 @@ impl<'a> Conversation<'a> {
                 if self.input.typed {
                     self.screen.echoed();
                 }
-                Err(End::Left(Exit::Agent(INTERRUPTED)))
+                Err(End::Left((INTERRUPTED)))
             }
         }
     }
@@ -245,7 +245,7 @@ impl<'a> Conversation<'a> {
         if error != self.last_note {
             self.screen.note(error);
         }
-        Err(End::Left(Exit::Unavailable))
+        Err(End::Left(exit::UNAVAILABLE))
     }
 
     fn greet(&mut self) {
@@ -298,10 +298,10 @@ impl<'a> Conversation<'a> {
     }
 
     /// The last turn's exit code as a process's own.
-    fn code(&self) -> Exit {
+    fn code(&self) -> u8 {
         match self.exit_code {
-            None => Exit::Ok,
-            Some(code) => Exit::Agent(u8::try_from(code).unwrap_or(u8::MAX)),
+            None => exit::OK,
+            Some(code) => (u8::try_from(code).unwrap_or(u8::MAX)),
         }
     }
 }

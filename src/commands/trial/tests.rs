@@ -14,7 +14,7 @@ use super::conversation::Conversation;
 use super::input::{Input, Interrupt};
 use super::list;
 use super::screen::tests::Paper;
-use crate::commands::exit::Exit;
+use crate::commands::exit;
 use crate::config::{Cli, Endpoint, Http, Job, Limits, Profile, Program, Security};
 use crate::config::{SpawnPolicy, TurnEnd};
 use crate::loopback::{Keep, LoopbackHub, Options};
@@ -148,7 +148,7 @@ impl Talk {
         self.lines = None;
     }
 
-    fn ends(self) -> Exit {
+    fn ends(self) -> u8 {
         self.talking.join().expect("no panic")
     }
 }
@@ -164,7 +164,7 @@ fn a_message_prints_its_output_and_nothing_else() {
     talk.runtime.output(&session, "stdout", "42\n");
     talk.runtime.complete(&message, Some(0));
     let paper = talk.paper.clone();
-    assert_eq!(talk.ends(), Exit::Agent(0));
+    assert_eq!(talk.ends(), (0));
     assert_eq!((paper.out().as_str(), paper.err().as_str()), ("42\n", ""));
 }
 
@@ -183,7 +183,7 @@ fn piped_lines_wait_for_each_other_and_the_last_exit_code_counts() {
     let two = talk.runtime.turn();
     assert_eq!(two["content"], "two");
     talk.runtime.complete(&two, Some(3));
-    assert_eq!(talk.ends(), Exit::Agent(3));
+    assert_eq!(talk.ends(), (3));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn without_an_exit_code_all_is_well() {
     talk.runtime.open();
     let message = talk.runtime.turn();
     talk.runtime.complete(&message, None);
-    assert_eq!(talk.ends(), Exit::Ok);
+    assert_eq!(talk.ends(), exit::OK);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn ctrl_c_stops_the_turn_and_a_second_one_leaves() {
     assert_eq!(talk.runtime.hear("stop.request")["session_id"], session);
     talk.interrupts.send(Interrupt::Stop).expect("heard");
     let paper = talk.paper.clone();
-    assert_eq!(talk.ends(), Exit::Agent(130));
+    assert_eq!(talk.ends(), (130));
     assert!(paper.err().contains("stopping; Ctrl-C again leaves"), "{}", paper.err());
 }
 
@@ -224,7 +224,7 @@ fn ctrl_c_in_a_later_turn_stops_again() {
         talk.runtime.complete(&message, None);
     }
     talk.end_input();
-    assert_eq!(talk.ends(), Exit::Ok);
+    assert_eq!(talk.ends(), exit::OK);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_line_typed_into_a_turn_is_more_input() {
     assert_eq!(talk.runtime.hear("interactive.input")["content"], "typed");
     talk.runtime.complete(&message, None);
     talk.end_input();
-    assert_eq!(talk.ends(), Exit::Ok);
+    assert_eq!(talk.ends(), exit::OK);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_line_typed_while_a_job_runs_is_the_next_message() {
     assert_eq!(two["content"], "two");
     talk.runtime.complete(&two, Some(0));
     talk.end_input();
-    assert_eq!(talk.ends(), Exit::Agent(0));
+    assert_eq!(talk.ends(), (0));
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn a_refusal_is_told_once() {
     let refusal = json!({ "session_id": session, "ok": false, "error": "no such command: bash" });
     talk.runtime.say("session.created", &refusal);
     let paper = talk.paper.clone();
-    assert_eq!(talk.ends(), Exit::Unavailable);
+    assert_eq!(talk.ends(), exit::UNAVAILABLE);
     assert_eq!(paper.err(), "-- no such command: bash\n");
 }
 
@@ -289,7 +289,7 @@ fn only_a_person_can_grant_a_permission() {
         assert_eq!(response["approved"], answer);
         talk.runtime.complete(&message, None);
         talk.end_input();
-        assert_eq!(talk.ends(), Exit::Ok);
+        assert_eq!(talk.ends(), exit::OK);
     }
 }
 
