@@ -52,7 +52,7 @@ enum State {
 
 /// Why the conversation is over.
 enum End {
-    Left(Exit),
+    Left(u8),
     /// Nobody reads our output any more, or it cannot be written.
     Output(io::Error),
 }
@@ -133,7 +133,7 @@ impl<'a> Conversation<'a> {
             },
             recv(self.interrupts) -> interrupt => match interrupt {
                 Ok(Interrupt::Stop) => self.interrupt(),
-                Ok(Interrupt::End(code)) => Err(End::Left((code))),
+                Ok(Interrupt::End(code)) => Err(End::Left(code)),
                 Err(_) => Err(End::Left(exit::INTERNAL)),
             },
             recv(limit) -> _ => {
