@@ -1,7 +1,8 @@
 //! `spawn_policy: persistent`: one process for each endpoint, whoever uses it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::owner::{Command, Owner, Whose};
@@ -9,8 +10,6 @@ use crate::agent::process::pump::{self, Handle};
 use crate::agent::process::start::Kit;
 use crate::config::Endpoint;
 use crate::threads;
-
-use std::sync::Arc;
 
 /// The processes that outlive their sessions, by endpoint. Shared by all
 /// sessions; end them with [`SharedProcesses::shutdown`].
@@ -23,12 +22,18 @@ struct Running {
 }
 
 impl SharedProcesses {
-    /// The way to the endpoint's process. It is started by its first message.
+    /// The way to the endpoint's process. It is started by its first message,
+    /// and may see the `uploads` of all its sessions.
     ///
     /// # Errors
     /// When there is no thread for it, or it could not be started as things are
     /// now, in words for the user.
-    pub(super) fn of(&self, endpoint: &Arc<Endpoint>, kit: &Kit) -> Result<Handle<Command>, String> {
+    pub(super) fn of(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        uploads: Option<&Path>,
+        kit: &Kit,
+    ) -> Result<Handle<Command>, String> {
         let scarce = |error: std::io::Error| {
             format!("no thread or descriptor for the agent: {error}; close some sessions")
         };
@@ -37,7 +42,8 @@ impl SharedProcesses {
             return Ok(running.owner.clone());
         }
         let (handle, inbox) = pump::channel().map_err(scarce)?;
-        let owner = Owner::new(kit.clone(), Arc::clone(endpoint), Whose::Shared, inbox.waker());
+        let whose = Whose::Shared { uploads: uploads.map(Path::to_owned) };
+        let owner = Owner::new(kit.clone(), Arc::clone(endpoint), whose, inbox.waker());
         owner.check().map_err(|error| error.to_string())?;
         let name = format!("pipe {}", endpoint.id);
         let thread = threads::spawn(name, move || owner.run(None, &inbox)).map_err(scarce)?;
