@@ -40,6 +40,7 @@ mod pty;
 pub mod pump;
 pub mod reaper;
 mod rounds;
+pub mod shared;
 pub mod start;
 pub mod stdin;
 

@@ -208,7 +208,7 @@ impl<'a> Conversation<'a> {
                 if self.input.typed {
                     self.screen.echoed();
                 }
-                Err(End::Left((INTERRUPTED)))
+                Err(End::Left(INTERRUPTED))
             }
         }
     }
@@ -301,7 +301,7 @@ impl<'a> Conversation<'a> {
     fn code(&self) -> u8 {
         match self.exit_code {
             None => exit::OK,
-            Some(code) => (u8::try_from(code).unwrap_or(u8::MAX)),
+            Some(code) => u8::try_from(code).unwrap_or(u8::MAX),
         }
     }
 }
