@@ -289,7 +289,7 @@ impl Scene {
                 Command::Answer(_) => {
                     return Some(Seen::Event(self.events.recv().expect("the event itself")));
                 }
-                Command::Release { .. } => {}
+                Command::Release { .. } | Command::LimitChanged | Command::Link(_) => {}
             }
         }
     }
