@@ -242,9 +242,13 @@ impl Hub {
         self.tell(Event::Update(Box::new(settings)));
     }
 
-    /// The hub gave a token for the next connection.
-    pub fn token_refreshed(&self, token: Secret) {
-        self.tell(Event::TokenRefreshed(token));
+    /// Where a token goes that the hub gave for the next connection.
+    pub fn token_sink(&self) -> impl Fn(Secret) + Send + use<> {
+        let supervisor = self.supervisor.clone();
+        move |token| {
+            // Gone only after a shutdown, when there is no next connection.
+            let _ = supervisor.send(Event::TokenRefreshed(token));
+        }
     }
 
     /// What there is to know of the connection now.

@@ -435,7 +435,7 @@ impl Window {
         );
         item.give_back(&self.total);
         // The number is the hub's to give; `Control` because a notice must get through.
-        item.text = outbound::output(&session, 0, Channel::System, &told).text.into();
+        item.text = outbound::output(&session, 0, &Channel::System, &told).text.into();
         item.kind = EntryKind::Control;
         item.strikes = 0;
         self.room_in(&session);
