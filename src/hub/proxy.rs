@@ -85,7 +85,7 @@ impl ProxySettings {
     }
 
     /// What `variable` says; an empty value is none.
-    fn from_lookup(variable: impl Fn(&str) -> Option<String>) -> Self {
+    pub fn from_lookup(variable: impl Fn(&str) -> Option<String>) -> Self {
         let get = |upper: &str| {
             let set = |name: &str| variable(name).filter(|value| !value.is_empty());
             set(upper).or_else(|| set(&upper.to_ascii_lowercase()))

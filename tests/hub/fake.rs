@@ -1,5 +1,6 @@
 //! A hub that does exactly what a test tells it, and a runtime's link to it.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Once, PoisonError};
@@ -61,28 +62,23 @@ impl FakeHub {
 
     /// The next connection, up to and with the hello.
     pub fn hello(&self) -> (Peer, Value) {
-        let mut peer = Peer::upgrade(self.tcp());
-        let hello = peer.read().expect("a hello");
-        assert_eq!(hello["type"], "runtime.hello");
-        (peer, hello)
+        Peer::hello(self.tcp())
     }
 
     /// The next connection, registered.
     pub fn registered(&self) -> Peer {
-        let mut peer = self.hello().0;
-        peer.ack();
-        peer
+        Peer::registered(self.tcp())
     }
 }
 
 /// The hub's end of one connection.
-pub struct Peer {
-    pub socket: WebSocket<TcpStream>,
+pub struct Peer<S = TcpStream> {
+    pub socket: WebSocket<S>,
     pub authorization: String,
 }
 
-impl Peer {
-    pub fn upgrade(stream: TcpStream) -> Self {
+impl<S: Read + Write> Peer<S> {
+    pub fn upgrade(stream: S) -> Self {
         let mut authorization = String::new();
         let note = |request: &Request, response: Response| {
             let header = request.headers().get("authorization");
@@ -92,6 +88,21 @@ impl Peer {
         let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
         let socket = accept_hdr_with_config(stream, note, Some(config)).expect("a handshake");
         Self { socket, authorization }
+    }
+
+    /// Takes a connection up to and with the hello.
+    pub fn hello(stream: S) -> (Self, Value) {
+        let mut peer = Self::upgrade(stream);
+        let hello = peer.read().expect("a hello");
+        assert_eq!(hello["type"], "runtime.hello");
+        (peer, hello)
+    }
+
+    /// Takes a connection and registers it.
+    pub fn registered(stream: S) -> Self {
+        let mut peer = Self::hello(stream).0;
+        peer.ack();
+        peer
     }
 
     pub fn say(&mut self, kind: &str, payload: Value) {
@@ -110,7 +121,10 @@ impl Peer {
                 Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).expect("JSON")),
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(error))
-                    if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    ) =>
                 {
                     panic!("nothing came for {LIMIT:?}")
                 }
@@ -123,7 +137,9 @@ impl Peer {
     pub fn read_to_end(mut self) -> Vec<Value> {
         std::iter::from_fn(|| self.read()).collect()
     }
+}
 
+impl Peer {
     /// Ends the connection with a reset, losing what is unread.
     pub fn reset(self) {
         let tcp = self.socket.get_ref();
@@ -221,7 +237,7 @@ impl Runtime {
 
 pub fn output(session: &str, number: usize, padding: usize) -> Entry {
     let content = format!("{number}:{}", "x".repeat(padding));
-    entry(outbound::output(session, 1, Channel::Stdout, &content), EntryKind::Output)
+    entry(outbound::output(session, 1, &Channel::Stdout, &content), EntryKind::Output)
 }
 
 pub fn entry(frame: Frame, kind: EntryKind) -> Entry {

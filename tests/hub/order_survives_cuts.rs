@@ -57,7 +57,10 @@ fn twenty_resets_lose_nothing_and_repeat_little() {
                         confirmed.fetch_add(1, Ordering::Relaxed);
                     });
                     let padding = number % 400 * 100;
-                    lane.send(Entry { on_confirmed: Some(on_confirmed), ..output(session, number, padding) });
+                    lane.send(Entry {
+                        on_confirmed: Some(on_confirmed),
+                        ..output(session, number, padding)
+                    });
                 }
             })
         })

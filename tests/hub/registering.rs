@@ -1,8 +1,10 @@
 //! The hello, its answer, and which token is used when.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use amurg_runtime::config::{Endpoint, Job, Limits, Profile, Program, Security};
 use amurg_runtime::hub::{HubEvent, LinkState, TokenStore};
 use amurg_runtime::protocol::inbound::Inbound;
 use amurg_runtime::protocol::registration::Registration;
@@ -47,7 +49,8 @@ fn an_ack_that_does_not_come_is_a_failure_and_early_messages_are_not_lost() {
     settings.timing.dial.ack = Duration::from_millis(200);
     let runtime = Runtime::start(settings);
     let (mut silent, _) = hub.hello();
-    silent.say("session.create", json!({ "session_id": "early", "agent_id": "sh", "user_id": "u" }));
+    silent
+        .say("session.create", json!({ "session_id": "early", "agent_id": "sh", "user_id": "u" }));
     let (mut peer, _) = hub.hello();
     assert!(matches!(runtime.expect_message(), Inbound::SessionCreate(_)));
     peer.ack();
@@ -106,8 +109,9 @@ fn a_refreshed_token_is_tried_first_and_a_refusal_makes_the_configured_one_next(
     runtime.expect_registered();
     peer.say("runtime.token_refresh", json!({ "token": "given" }));
     let Inbound::TokenRefresh { token } = runtime.expect_message() else { panic!("not a token") };
-    runtime.hub.token_refreshed(token);
-    runtime.hub.token_refreshed(Secret::new("not a token".into()));
+    let sink = runtime.hub.token_sink();
+    sink(token);
+    sink(Secret::new("not a token".into()));
     let kept = Instant::now();
     while memory.current().is_none() {
         assert!(kept.elapsed() < LIMIT);
@@ -152,7 +156,15 @@ fn changed_registrations_are_told_at_once_and_unchanged_settings_change_nothing(
 }
 
 fn registration(id: &str) -> Registration {
-    Registration { id: id.into() }
+    let program = Program { command: "cat".into(), ..Program::default() };
+    Registration::of(&Endpoint {
+        id: id.into(),
+        name: id.into(),
+        tags: BTreeMap::new(),
+        limits: Limits::default(),
+        security: Security::default(),
+        profile: Profile::Job(Job { program, max_runtime: LIMIT }),
+    })
 }
 
 #[test]
@@ -183,7 +195,8 @@ fn a_hub_that_closes_each_connection_at_once_makes_another_process_suspected() {
     for _ in 0..4 {
         drop(hub.registered());
     }
-    let warned = |line: &String| line.contains("another process") && line.contains("superseded-runtime");
+    let warned =
+        |line: &String| line.contains("another process") && line.contains("superseded-runtime");
     assert!(logged().iter().any(warned), "{:?}", logged());
 }
 
