@@ -39,11 +39,21 @@ pub struct Proxy {
 #[derive(Debug)]
 pub enum ProxyError {
     /// The variable holds no address of an HTTP proxy.
-    Setting { variable: &'static str, why: &'static str },
+    Setting {
+        /// Which variable.
+        variable: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The socket failed.
     Io(io::Error),
     /// The proxy refused.
-    Refused { status: u16, reason: String },
+    Refused {
+        /// Its HTTP status.
+        status: u16,
+        /// Its words.
+        reason: String,
+    },
     /// What came is no answer of an HTTP proxy.
     Answer(&'static str),
 }
@@ -75,7 +85,7 @@ impl ProxySettings {
     }
 
     /// What `variable` says; an empty value is none.
-    fn from_lookup(variable: impl Fn(&str) -> Option<String>) -> Self {
+    pub fn from_lookup(variable: impl Fn(&str) -> Option<String>) -> Self {
         let get = |upper: &str| {
             let set = |name: &str| variable(name).filter(|value| !value.is_empty());
             set(upper).or_else(|| set(&upper.to_ascii_lowercase()))

@@ -305,8 +305,12 @@ impl Worker {
             stopping: false,
         });
         match &self.endpoint.profile {
-            Profile::Cli(_) => self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout()),
-            Profile::Job(job) => self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime),
+            Profile::Cli(_) => {
+                self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout())
+            }
+            Profile::Job(job) => {
+                self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime)
+            }
             Profile::Http(_) | Profile::External(_) => {}
         }
         self.agent.message(TurnMessage { turn: self.turns, message_id, content, permit });
@@ -369,7 +373,11 @@ impl Worker {
             && !turn.stopping
         {
             turn.stopping = true;
-            info!("turn stopping session={} message={}", Quoted(&self.session_id), Quoted(&turn.message_id));
+            info!(
+                "turn stopping session={} message={}",
+                Quoted(&self.session_id),
+                Quoted(&turn.message_id)
+            );
             self.deadlines.arm(Reason::StopGrace, turn.number, Instant::now() + STOP_GRACE);
         }
     }
@@ -441,7 +449,8 @@ impl Worker {
     // Limits and deadlines.
 
     fn reconfigure(&mut self, endpoint: Arc<Endpoint>) {
-        let limit = endpoint.limits.max_output_bytes.unwrap_or(self.shared.runtime.max_output_bytes);
+        let limit =
+            endpoint.limits.max_output_bytes.unwrap_or(self.shared.runtime.max_output_bytes);
         self.output.set_limit(limit);
         self.endpoint = Arc::clone(&endpoint);
         self.agent.reconfigure(endpoint);
@@ -466,7 +475,11 @@ impl Worker {
                 self.arm_permission();
             }
             Reason::SessionInactivity if self.state != State::Closing => self.inactivity(now),
-            _ => debug!("deadline passed over session={} reason={:?}", Quoted(&self.session_id), deadline.reason),
+            _ => debug!(
+                "deadline passed over session={} reason={:?}",
+                Quoted(&self.session_id),
+                deadline.reason
+            ),
         }
     }
 

@@ -39,7 +39,8 @@ fn a_jobs_grandchildren_end_with_it() {
 
 #[test]
 fn a_term_is_answered_in_order_and_at_once() {
-    let scene = Scene::new("end_term").agent(cli("sh", "bash", &["-i"])).agent(cli("cat", "cat", &[]));
+    let scene =
+        Scene::new("end_term").agent(cli("sh", "bash", &["-i"])).agent(cli("cat", "cat", &[]));
     let scene = scene.start();
     let (shell, cat) = (scene.session("sh"), scene.session("cat"));
     shell.say("true").end();

@@ -42,7 +42,8 @@ fn what_is_missing_is_named_at_creation() {
 
 #[test]
 fn the_same_session_again_is_a_reattach() {
-    let scene = Scene::new("session_reattach").agent(cli("sh", "sh", &[])).agent(job("j", "true", &[]));
+    let scene =
+        Scene::new("session_reattach").agent(cli("sh", "sh", &[])).agent(job("j", "true", &[]));
     let scene = scene.start();
     let session = scene.session("sh");
     session.say("x=1").ended(None);
@@ -64,7 +65,8 @@ fn the_same_session_again_is_a_reattach() {
 fn a_closed_session_goes_on_with_its_next_message() {
     // An older hub's messages say nothing about their session: it is remembered.
     for dialect in [Dialect::Agent, Dialect::Endpoint] {
-        let scene = Scene::new("session_again").dialect(dialect).agent(cli("sh", "sh", &[])).start();
+        let scene =
+            Scene::new("session_again").dialect(dialect).agent(cli("sh", "sh", &[])).start();
         let session = scene.session("sh");
         session.say("x=1").ended(None);
         session.close();
@@ -82,7 +84,8 @@ fn a_session_from_before_is_made_again_from_its_message() {
 
 #[test]
 fn a_message_for_nobody_is_answered() {
-    let scene = Scene::new("session_nobody").dialect(Dialect::Endpoint).agent(job("cat", "cat", &[]));
+    let scene =
+        Scene::new("session_nobody").dialect(Dialect::Endpoint).agent(job("cat", "cat", &[]));
     let scene = scene.start();
     scene.client.know_session("forgotten", "cat", "ann");
     let session = scene.adopt("forgotten");
