@@ -5,6 +5,7 @@
 //! an agent writes output into its [`SessionOutput`](crate::session::output::SessionOutput)
 //! and tells its session worker [`AgentEvent`]s.
 
+pub mod http;
 pub mod locate;
 
 use std::path::PathBuf;
