@@ -14,6 +14,7 @@
 pub mod agent;
 pub mod commands;
 pub mod config;
+pub mod files;
 pub mod hub;
 pub mod ids;
 pub mod loopback;
