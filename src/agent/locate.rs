@@ -227,7 +227,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use crate::config::test_support::TempDir;
+    use tempfile::TempDir;
 
     use super::*;
 
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn names_are_looked_up_in_the_childs_path() {
-        let dir = TempDir::new("locate");
+        let dir = TempDir::new().unwrap();
         for name in ["a", "b"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn paths_are_taken_from_the_start_directory() {
-        let dir = TempDir::new("locate-path");
+        let dir = TempDir::new().unwrap();
         write(&dir.path().join("run"), "#!/bin/sh\n", 0o755);
         write(&dir.path().join("broken"), "#! /no/such/python -u\n", 0o755);
         let find = |program: &str| locate(program, None, dir.path());
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_not_there_is_told() {
-        let dir = TempDir::new("locate-dir");
+        let dir = TempDir::new().unwrap();
         let unusable = |path: &Path| usable(path).unwrap_err().kind();
         assert!(usable(dir.path()).is_ok());
         assert_eq!(unusable(&dir.path().join("none")), io::ErrorKind::NotFound);

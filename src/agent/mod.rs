@@ -5,8 +5,14 @@
 //! an agent writes output into its [`SessionOutput`](crate::session::output::SessionOutput)
 //! and tells its session worker [`AgentEvent`]s.
 
+pub mod cli;
+pub mod confine;
+pub mod external;
 pub mod http;
+pub mod job;
 pub mod locate;
+pub mod process;
+pub mod workshop;
 
 use std::path::PathBuf;
 use std::sync::Arc;

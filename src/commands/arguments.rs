@@ -1,8 +1,8 @@
 //! Spellings of arguments: everything becomes the one the argument parser knows.
 //!
 //! `-config PATH`, as service files of Amurg write it, `--config=PATH` and
-//! `-c PATH` all become `--config PATH`. What follows `--`, and free text after
-//! its option, is left alone.
+//! `-c PATH` all become `--config PATH`, which may also stand before the command.
+//! What follows `--`, and free text after its option, is left alone.
 
 /// Options whose value is the user's own text and may look like an option.
 const FREE_TEXT: [&str; 1] = ["--message"];
@@ -25,6 +25,10 @@ pub fn normalise(arguments: Vec<String>) -> Vec<String> {
         }
     }
     normal.extend(arguments);
+    let command_is_third = normal.get(2).is_some_and(|word| !word.starts_with('-'));
+    if normal.first().is_some_and(|word| word == "--config") && command_is_third {
+        normal[..3].rotate_right(1);
+    }
     normal
 }
 
@@ -56,6 +60,8 @@ mod tests {
             (&["-c=x"], &["--config", "x"]),
             (&["check", "--config=a=b", "--json"], &["check", "--config", "a=b", "--json"]),
             (&["status", "--wait=30s"], &["status", "--wait", "30s"]),
+            (&["-c", "x", "check", "--json"], &["check", "--config", "x", "--json"]),
+            (&["-c", "x", "--json"], &["--config", "x", "--json"]),
             (&["--config="], &["--config", ""]),
             (&["a=b", "-x=y", "-", "--=x"], &["a=b", "-x=y", "-", "--=x"]),
             (&["--", "--config=x", "-c"], &["--", "--config=x", "-c"]),

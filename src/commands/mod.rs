@@ -9,6 +9,7 @@ pub mod control;
 pub mod exit;
 pub mod launch;
 pub mod run;
+mod service;
 pub mod sparkline;
 pub mod status;
 pub mod trial;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 
 use argh::FromArgs;
 
+use crate::agent::process::launch::MODE;
 use crate::config::{self, Config, Loaded, Options, ProcessEnvironment};
 
 /// Amurg Runtime: connects the agents of this machine to an Amurg Hub.
@@ -45,8 +47,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let mut arguments = arguments.skip(1).peekable();
     // Before anything else: a launcher is a child that is not yet the agent,
     // and every microsecond here is part of that agent's start.
-    if arguments.next_if(|mode| mode == launch::MODE).is_some() {
-        return launch::main();
+    if arguments.next_if(|mode| mode == MODE).is_some() {
+        return launch::run();
     }
     let arguments: Result<Vec<String>, OsString> = arguments.map(OsString::into_string).collect();
     let code = match arguments {
@@ -107,12 +109,23 @@ fn load(named: Option<&Path>, options: Options) -> Result<Loaded, u8> {
         eprintln!("amurg-runtime: $AMURG_CONFIG names {}, which is not there", missing.display());
     }
     config::load(&found.path, &environment, options).map_err(|problems| {
-        eprint!("{problems}");
+        eprintln!("{problems}");
         exit::CONFIG
     })
 }
 
-/// The same for a command that only has to find the running one.
+/// Reads the configuration again, for a service that goes on with the old one
+/// when something is wrong with it.
+///
+/// # Errors
+/// Every problem, a line each.
+fn load_for_reload(named: Option<&Path>, options: Options) -> Result<Loaded, String> {
+    let environment = ProcessEnvironment;
+    let found = config::find(named, &environment).map_err(|none| none.to_string())?;
+    config::load(&found.path, &environment, options).map_err(|problems| problems.to_string())
+}
+
+/// Reads what a command needs that only has to find the running one.
 fn load_quietly(named: Option<&Path>) -> Result<Config, u8> {
     load(named, Options { token_optional: true }).map(|loaded| loaded.config)
 }

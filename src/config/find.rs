@@ -70,12 +70,12 @@ pub fn find(named: Option<&Path>, environment: &dyn Environment) -> Result<Found
 #[cfg(test)]
 mod tests {
     use super::super::environment::FixedEnvironment;
-    use super::super::test_support::TempDir;
     use super::*;
+    use tempfile::TempDir;
 
     #[test]
     fn the_first_that_exists_is_taken_in_the_documented_order() {
-        let dir = TempDir::new("find");
+        let dir = TempDir::new().unwrap();
         let at = |name: &str| dir.path().join(name);
         let config_home = at("xdg").display().to_string();
         let variable = at("mine.json").display().to_string();
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn without_a_config_home_the_home_is_looked_in() {
-        let dir = TempDir::new("find-home");
+        let dir = TempDir::new().unwrap();
         let file = dir.path().join(".config/amurg/config.json");
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, "{}").unwrap();

@@ -32,7 +32,7 @@ pub mod problem;
 pub mod reader;
 pub mod syntax;
 #[cfg(test)]
-pub(crate) mod test_support;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod token;
@@ -47,6 +47,7 @@ use jsonc_parser::ast;
 use zeroize::Zeroizing;
 
 pub use decide::{Options, ReadEndpoint};
+pub use duration::parse as parse_duration;
 pub use environment::{Environment, FixedEnvironment, ProcessEnvironment};
 pub use find::{Found, NoneFound, find};
 pub use problem::{Problem, Problems};

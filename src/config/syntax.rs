@@ -11,8 +11,9 @@ use serde::de::IgnoredAny;
 
 use super::problem::{Findings, Place};
 
-/// Deeper nesting than this is refused before any recursion: a configuration needs six.
-const DEEPEST: usize = 64;
+/// Deeper nesting than this is refused before any recursion: a configuration needs
+/// six levels, and these fit on the smallest stack of this program.
+const DEEPEST: usize = 16;
 
 const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,

@@ -131,12 +131,12 @@ pub fn readable_by_others(_path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::TempDir;
     use super::*;
+    use tempfile::TempDir;
 
     #[test]
     fn a_file_holds_one_token() {
-        let dir = TempDir::new("token");
+        let dir = TempDir::new().unwrap();
         let path = dir.path().join("token");
         for (content, result) in [
             (&b"s3cret"[..], Ok("s3cret")),
@@ -167,7 +167,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_pipe_is_refused_instead_of_waited_for() {
-        let dir = TempDir::new("token-pipe");
+        let dir = TempDir::new().unwrap();
         let path = dir.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.is_ok_and(|status| status.success()), "mkfifo");

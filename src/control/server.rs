@@ -1,10 +1,11 @@
-//! Listens on the control socket: one thread, one connection at a time, each
-//! with a bound.
+//! Listens on the control socket: one thread that accepts, and a short-lived one
+//! for each request, a few at a time, each with a bound.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,8 +21,11 @@ const MAX_REQUEST: u64 = 4096;
 /// Longest wait for the other side to write or read.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Requests that may be under way at once; `status --wait` takes its time.
+const MAX_REQUESTS: usize = 16;
+
 /// Answers a request. May take as long as the request says, no longer.
-pub type Handler = Box<dyn Fn(Request) -> Answer + Send>;
+pub type Handler = Arc<dyn Fn(Request) -> Answer + Send + Sync>;
 
 /// The listening thread. Dropping it ends the thread and removes the socket.
 pub struct Server {
@@ -79,11 +83,19 @@ fn serve(listener: &UnixListener, stopped: &WakeFd, handler: &Handler) {
             return;
         }
         match listener.accept() {
-            Ok((stream, _)) => {
-                if let Err(error) = attend(&stream, handler) {
-                    debug!("control request dropped error={error}");
+            // Whoever comes while all places are taken finds a closed connection.
+            Ok((stream, _)) if Arc::strong_count(handler) <= MAX_REQUESTS => {
+                let handler = Arc::clone(handler);
+                let attended = threads::spawn("control request", move || {
+                    if let Err(error) = attend(&stream, &handler) {
+                        debug!("control request dropped error={error}");
+                    }
+                });
+                if let Err(error) = attended {
+                    warn!("control request not attended error={error}");
                 }
             }
+            Ok(_) => warn!("control request dropped reason=\"too many at once\""),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             // Out of descriptors: whoever asks is told by a closed connection.
             Err(error) => warn!("control request not accepted error={error}"),
@@ -119,7 +131,7 @@ mod tests {
     }
 
     fn echo() -> Handler {
-        Box::new(|request| Answer::Done { text: format!("{request:?}") })
+        Arc::new(|request| Answer::Done { text: format!("{request:?}") })
     }
 
     #[test]

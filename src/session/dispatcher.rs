@@ -82,6 +82,8 @@ pub struct Args {
     pub seen: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Told of a refreshed token.
     pub token_refreshed: Box<dyn Fn(Secret) + Send>,
+    /// Told whenever the connection is registered or lost.
+    pub link_changed: Box<dyn Fn(bool) + Send>,
 }
 
 /// The way to a live session.
@@ -112,6 +114,7 @@ pub fn run(args: Args) {
         shared: args.shared,
         ended,
         token_refreshed: args.token_refreshed,
+        link_changed: args.link_changed,
         draining: None,
         shutdown: None,
     };
@@ -157,6 +160,7 @@ struct Dispatcher {
     shared: worker::Shared,
     ended: Sender<Ended>,
     token_refreshed: Box<dyn Fn(Secret) + Send>,
+    link_changed: Box<dyn Fn(bool) + Send>,
     draining: Option<Sender<()>>,
     shutdown: Option<Sender<()>>,
 }
@@ -170,7 +174,7 @@ impl Dispatcher {
         match event {
             Happening::Hub(HubEvent::Message(message)) => self.message(message),
             Happening::Hub(HubEvent::Lost) => self.link_lost(),
-            Happening::Hub(HubEvent::Registered { .. }) => {}
+            Happening::Hub(HubEvent::Registered { .. }) => (self.link_changed)(true),
             Happening::Asked(request) => self.request(request),
             Happening::Ended(ended) => self.session_ended(ended),
         }
@@ -477,6 +481,7 @@ impl Dispatcher {
     }
 
     fn link_lost(&self) {
+        (self.link_changed)(false);
         for (_, live) in self.registry.iter() {
             if live.facts.permissions.load(Ordering::Relaxed) > 0 {
                 live.handle.inbox.tell(Event::LinkLost);

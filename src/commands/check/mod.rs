@@ -4,7 +4,7 @@
 
 mod facts;
 mod report;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 mod text;
 
@@ -22,12 +22,13 @@ pub use facts::Fact;
 pub use report::{EndpointReport, Finding, Report};
 
 /// Find every problem of a configuration, and tell what each endpoint would do.
+/// Exit code 0: it can be used, 78: it cannot.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "check")]
 pub struct Check {
     /// configuration file; without it the first that exists of `$AMURG_CONFIG`,
     /// ./config.json, ~/.config/amurg/config.json, /etc/amurg/config.json
-    #[argh(option)]
+    #[argh(option, short = 'c')]
     pub config: Option<PathBuf>,
 
     /// print JSON

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::config::test_support::TempDir;
 use crate::config::{self, FixedEnvironment, Options, ProcessEnvironment};
+use tempfile::TempDir;
 
 use super::{Check, Report, Text, check};
 
@@ -17,7 +17,7 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        let dir = TempDir::new("check");
+        let dir = TempDir::new().unwrap();
         for name in ["home", "bin", "project"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
@@ -28,7 +28,7 @@ impl Machine {
         let (home, bin) = (at("home"), at("bin"));
         let variables = [("HOME", home.as_str()), ("PATH", bin.as_str())];
         let mut environment = FixedEnvironment::new(variables);
-        environment.current_dir = dir.path().to_owned();
+        environment.current_dir = dir.path().into();
         Self { dir, environment }
     }
 

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::test_support::TempDir;
 use super::super::{
     Config, Enforce, FixedEnvironment, Limits, Options, PermissionMode, Profile, Security,
     SpawnPolicy, TurnEnd, load, parse,
 };
 use super::{HUB, RUNTIME, SH, VARIABLES, file, read};
+use tempfile::TempDir;
 
 /// A config without any warning.
 #[track_caller]
@@ -295,7 +295,7 @@ fn an_empty_list_of_variables_is_not_no_list() {
 #[test]
 fn a_file_others_can_read_is_warned_of_when_the_token_is_in_it() {
     use std::os::unix::fs::PermissionsExt;
-    let dir = TempDir::new("load");
+    let dir = TempDir::new().unwrap();
     let path = dir.path().join("config.json");
     let environment = FixedEnvironment::new(VARIABLES);
     for (token, mode, warned) in [
@@ -314,7 +314,7 @@ fn a_file_others_can_read_is_warned_of_when_the_token_is_in_it() {
 
 #[test]
 fn a_token_file_is_read() {
-    let dir = TempDir::new("token-file");
+    let dir = TempDir::new().unwrap();
     let path = dir.path().join("token");
     fs::write(&path, "s3cret\n").unwrap();
     let hub = format!("{{\"token_file\": {:?}}}", path.display().to_string());
@@ -332,7 +332,7 @@ fn a_token_file_is_read() {
 
 #[test]
 fn files_that_cannot_be_read_are_told_by_name() {
-    let dir = TempDir::new("unreadable");
+    let dir = TempDir::new().unwrap();
     let environment = FixedEnvironment::new(VARIABLES);
     let problem =
         |path: &Path| load(path, &environment, Options::default()).unwrap_err().to_string();

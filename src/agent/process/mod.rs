@@ -1,0 +1,38 @@
+//! Children: one way to start them, one place that reaps them, one end for
+//! everything that came of them. Beneath `cli`, `job` and `external`, and
+//! knowing nothing of turns, messages or hubs.
+//!
+//! ```text
+//! SpawnPlan ──► Launcher::launch ──► Child { pipes, exit, family }
+//!                    │ socket               │        └──► Ending ──► Ended
+//!                    ▼                      ▼
+//!            our own binary,           ExitWatch ◄── Reaper ◄── SIGCHLD
+//!            __launch ──exec──► the agent's program
+//! ```
+//!
+//! A [`Family`](family::Family) is recognised by descent, by the `setsid`
+//! session of its first process, by the [`Mark`](mark::Mark) in its
+//! environment, and by its control group where there can be one. What sheds all
+//! of them while no look was taken is ended with the runtime.
+
+pub mod census;
+pub mod cgroup;
+pub mod end;
+pub mod environment;
+pub mod family;
+mod held;
+mod inherited;
+pub mod launch;
+pub mod launcher;
+pub mod mark;
+mod order;
+pub mod original;
+mod os_text;
+pub mod plan;
+mod poll;
+pub mod procfs;
+mod pty;
+pub mod reaper;
+mod rounds;
+
+pub use order::Failure;

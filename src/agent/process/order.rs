@@ -1,0 +1,57 @@
+//! What runtime and launcher say to each other over the launcher's stdin.
+//!
+//! ```text
+//! runtime ──► launcher   length (4 bytes), Order as JSON; the first byte carries
+//!                        the child's three descriptors (SCM_RIGHTS)
+//! runtime ◄── launcher   READY just before `exec`, then nothing: the socket closes
+//!                        with the exec. Or, before or after it, a Failure as JSON.
+//! ```
+//!
+//! So an end without `READY` is a launcher that died, and an end after it is success.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::original::Original;
+use super::os_text;
+use super::plan::SpawnPlan;
+
+/// Said when nothing but the `exec` itself can fail any more. No JSON begins with it.
+pub(super) const READY: u8 = b'+';
+
+/// Bytes of the length before the order.
+pub(super) const HEADER: usize = 4;
+
+/// Longest order, in bytes. The kernel takes a few megabytes of arguments and environment.
+pub(super) const MOST: usize = 64 << 20;
+
+/// Everything the launcher has to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    pub plan: SpawnPlan,
+    pub original: Original,
+    pub group: Option<GroupOrder>,
+}
+
+/// The control group to move into.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct GroupOrder {
+    #[serde(with = "os_text::path")]
+    pub path: PathBuf,
+    /// The group bounds memory: no `RLIMIT_AS` then.
+    pub bounds_memory: bool,
+    /// The group counts processes: no `RLIMIT_NPROC` then.
+    pub bounds_processes: bool,
+}
+
+/// What went wrong in the launcher.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What it was doing.
+    pub step: String,
+    /// The system's number for it.
+    pub errno: Option<i32>,
+    /// What happened and what to do, for the user.
+    pub text: String,
+}

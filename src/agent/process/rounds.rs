@@ -1,0 +1,466 @@
+//! The rounds in which a set of processes is ended, without a clock and without
+//! a process: both are given, so that every case can be tested with made-up ones.
+//!
+//! ```text
+//! asking   TERM to everything found; whoever is stopped is continued, to hear it
+//!   │  all known have ended: look again, TERM to what is new
+//!   │  `kill_at`
+//! killing  look again, KILL to everything; look again, KILL to what is new, …
+//!   │  two looks find nothing               │  KILL_WAIT after the first KILL
+//! over     none left                      over   what hangs in the kernel is counted
+//! ```
+//!
+//! What belongs to another user is counted, and not waited for.
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
+
+use super::procfs::Process;
+
+/// How long after a KILL a process may take to be gone.
+const KILL_WAIT: Duration = Duration::from_secs(2);
+
+/// When to look again where nothing can wake us: no descriptor to wait on, or a
+/// process that forks and exits faster than it can be taken hold of.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// Looks in one step before the caller's turn.
+const LOOKS: u32 = 8;
+
+/// Rounds of killing after which whole process groups are killed: a chain of
+/// processes, each forking the next and exiting, only dies at once or not at all.
+const PATIENCE: u32 = 2;
+
+/// The processes to end, and the system calls on them.
+pub(super) trait World {
+    /// A process taken hold of.
+    type Hold: Hold;
+    /// Looks for living processes; `known` were found before.
+    fn living(&mut self, known: &[Process]) -> Vec<Process>;
+    /// Takes hold; `None` when it is gone.
+    fn hold(&mut self, process: &Process) -> Option<Self::Hold>;
+    /// Kills everything that can be killed without being looked at.
+    fn kill_unseen(&mut self);
+    /// Kills a whole process group.
+    fn kill_group(&mut self, group: Pid);
+    /// Reaps it, if it is ours to reap.
+    fn reap(&mut self, pid: Pid);
+}
+
+/// A process taken hold of.
+pub(super) trait Hold {
+    /// Signals it. `SRCH`: it has ended. `PERM`: it is another user's.
+    fn signal(&self, signal: Signal) -> rustix::io::Result<()>;
+    /// Whether nothing of it runs any more; it may still have to be reaped.
+    fn has_ended(&self) -> bool;
+    /// Becomes readable when it ends.
+    fn fd(&self) -> Option<BorrowedFd<'_>>;
+}
+
+/// What is left when everything was tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Processes that still live: hanging in the kernel, or another user's.
+    pub left: usize,
+    /// Those of them that belong to another user.
+    pub denied: usize,
+}
+
+/// How far an end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Step again when one of the descriptors is readable, or at this moment.
+    Waiting(Instant),
+    /// It is over.
+    Over(Ended),
+}
+
+/// The state between steps.
+#[derive(Debug)]
+pub(super) struct Rounds<W: World> {
+    world: W,
+    kill_at: Instant,
+    /// Set with the first KILL.
+    give_up: Option<Instant>,
+    held: Vec<(Process, W::Hold)>,
+    denied: Vec<Process>,
+    kills: u32,
+}
+
+impl<W: World> Rounds<W> {
+    /// Ends `world`'s processes, with KILL from `kill_at` on.
+    pub fn new(world: W, kill_at: Instant) -> Self {
+        Self { world, kill_at, give_up: None, held: Vec::new(), denied: Vec::new(), kills: 0 }
+    }
+
+    /// Brings the first KILL forward.
+    pub fn kill_by(&mut self, at: Instant) {
+        self.kill_at = self.kill_at.min(at);
+    }
+
+    /// What is being ended.
+    pub fn world_mut(&mut self) -> &mut W {
+        &mut self.world
+    }
+
+    /// What to wait on, besides the moment in [`Progress::Waiting`].
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.held.iter().filter_map(|(_, hold)| hold.fd())
+    }
+
+    /// Does what can be done now. Never blocks.
+    pub fn step(&mut self, now: Instant) -> Progress {
+        self.forget_ended();
+        if now >= self.kill_at && self.give_up.is_none() {
+            self.give_up = Some(now + KILL_WAIT);
+            // Everybody must be known before the first dies: an orphan that shed
+            // its marks is found only through its parent.
+            self.look();
+            self.world.kill_unseen();
+            self.signal_held();
+        }
+        let mut quiet = 0;
+        for _ in 0..LOOKS {
+            self.forget_ended();
+            if self.give_up.is_some_and(|at| now >= at) {
+                return Progress::Over(self.count());
+            }
+            if !self.held.is_empty() {
+                return Progress::Waiting(self.next_look(now));
+            }
+            quiet = if self.look() { 0 } else { quiet + 1 };
+            if quiet == 2 {
+                return Progress::Over(self.count());
+            }
+        }
+        Progress::Waiting(now + RETRY)
+    }
+
+    fn next_look(&self, now: Instant) -> Instant {
+        let at = self.give_up.unwrap_or(self.kill_at);
+        let blind = self.held.iter().any(|(_, hold)| hold.fd().is_none());
+        if blind { at.min(now + RETRY) } else { at }
+    }
+
+    fn count(&self) -> Ended {
+        let denied = self.denied.len();
+        Ended { left: self.held.len() + denied, denied }
+    }
+
+    fn forget_ended(&mut self) {
+        let world = &mut self.world;
+        self.held.retain(|(process, hold)| {
+            let ended = hold.has_ended();
+            if ended {
+                world.reap(process.pid);
+            }
+            !ended
+        });
+    }
+
+    /// Looks for processes not held yet, takes hold of them and signals them.
+    /// `false`: there are none.
+    fn look(&mut self) -> bool {
+        let known: Vec<Process> =
+            self.held.iter().map(|(process, _)| process).chain(&self.denied).copied().collect();
+        let living = self.world.living(&known);
+        self.denied.retain(|denied| living.iter().any(|process| process.is(denied)));
+        let is_new = |process: &&Process| !known.iter().any(|known| known.is(process));
+        let new: Vec<Process> = living.iter().filter(is_new).copied().collect();
+        let killing = self.give_up.is_some();
+        if killing && !new.is_empty() {
+            self.kills += 1;
+        }
+        for process in &new {
+            if let Some(group) = process.group.filter(|_| self.kills > PATIENCE) {
+                self.world.kill_group(group);
+            }
+            if let Some(hold) = self.world.hold(process) {
+                match send(&hold, process, killing) {
+                    Err(Errno::PERM) => self.denied.push(*process),
+                    _ => self.held.push((*process, hold)),
+                }
+            }
+        }
+        !new.is_empty()
+    }
+
+    fn signal_held(&mut self) {
+        for (_, hold) in &self.held {
+            // One that has ended is forgotten in the next step.
+            let _ = hold.signal(Signal::KILL);
+        }
+    }
+}
+
+fn send(hold: &impl Hold, process: &Process, killing: bool) -> rustix::io::Result<()> {
+    if killing {
+        return hold.signal(Signal::KILL);
+    }
+    hold.signal(Signal::TERM)?;
+    if matches!(process.state, 'T' | 't') {
+        hold.signal(Signal::CONT)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        DiesOnTerm,
+        IgnoresTerm,
+        /// Leaves an orphan behind when it dies.
+        Forks,
+        /// Not even KILL ends it.
+        Hangs,
+        OfAnotherUser,
+        /// Gone before it can be held, with a successor in its group.
+        Hops,
+    }
+
+    #[derive(Default)]
+    struct State {
+        living: Vec<(Process, Kind)>,
+        signals: Vec<(i32, Signal)>,
+        groups_killed: Vec<i32>,
+        reaped: Vec<i32>,
+        next: i32,
+    }
+
+    #[derive(Clone, Default)]
+    struct Fake(Rc<RefCell<State>>);
+
+    impl Fake {
+        fn add(&self, kind: Kind) -> i32 {
+            self.add_in(kind, 'S', None)
+        }
+
+        fn add_in(&self, kind: Kind, letter: char, group: Option<Pid>) -> i32 {
+            let mut state = self.0.borrow_mut();
+            state.next += 1;
+            let pid = Pid::from_raw(state.next).unwrap();
+            let process = Process {
+                pid,
+                start: 1,
+                state: letter,
+                parent: None,
+                group: group.or(Some(pid)),
+                session: None,
+                threads: 1,
+            };
+            state.living.push((process, kind));
+            state.next
+        }
+
+        fn signals(&self) -> Vec<(i32, Signal)> {
+            self.0.borrow().signals.clone()
+        }
+    }
+
+    impl World for Fake {
+        type Hold = FakeHold;
+
+        fn living(&mut self, _known: &[Process]) -> Vec<Process> {
+            self.0.borrow().living.iter().map(|(process, _)| *process).collect()
+        }
+
+        fn hold(&mut self, process: &Process) -> Option<FakeHold> {
+            let at = {
+                let state = self.0.borrow();
+                let at = state.living.iter().position(|(living, _)| living.is(process))?;
+                (state.living[at].1 == Kind::Hops).then_some(at)
+            };
+            if let Some(at) = at {
+                self.0.borrow_mut().living.remove(at);
+                self.add_in(Kind::Hops, 'R', process.group);
+                return None;
+            }
+            Some(FakeHold { world: self.clone(), process: *process })
+        }
+
+        fn kill_unseen(&mut self) {}
+
+        fn kill_group(&mut self, group: Pid) {
+            let mut state = self.0.borrow_mut();
+            state.living.retain(|(process, _)| process.group != Some(group));
+            state.groups_killed.push(group.as_raw_nonzero().get());
+        }
+
+        fn reap(&mut self, pid: Pid) {
+            self.0.borrow_mut().reaped.push(pid.as_raw_nonzero().get());
+        }
+    }
+
+    struct FakeHold {
+        world: Fake,
+        process: Process,
+    }
+
+    impl FakeHold {
+        fn place(&self) -> Option<usize> {
+            let state = self.world.0.borrow();
+            state.living.iter().position(|(living, _)| living.is(&self.process))
+        }
+    }
+
+    impl Hold for FakeHold {
+        fn signal(&self, signal: Signal) -> rustix::io::Result<()> {
+            let at = self.place().ok_or(Errno::SRCH)?;
+            let kind = self.world.0.borrow().living[at].1;
+            if kind == Kind::OfAnotherUser {
+                return Err(Errno::PERM);
+            }
+            let mut state = self.world.0.borrow_mut();
+            state.signals.push((self.process.pid.as_raw_nonzero().get(), signal));
+            let dies = match kind {
+                Kind::IgnoresTerm => signal == Signal::KILL,
+                Kind::Hangs => false,
+                // What is stopped does not hear of it before it goes on.
+                _ => self.process.state != 'T' || signal != Signal::TERM,
+            };
+            if dies {
+                state.living.remove(at);
+            }
+            drop(state);
+            if dies && kind == Kind::Forks {
+                self.world.add(Kind::DiesOnTerm);
+            }
+            Ok(())
+        }
+
+        fn has_ended(&self) -> bool {
+            self.place().is_none()
+        }
+
+        fn fd(&self) -> Option<BorrowedFd<'_>> {
+            Some(rustix::stdio::stdin())
+        }
+    }
+
+    const GRACE: Duration = Duration::from_secs(5);
+
+    fn begin(world: &Fake) -> (Rounds<Fake>, Instant) {
+        let now = Instant::now();
+        (Rounds::new(world.clone(), now + GRACE), now)
+    }
+
+    fn over(left: usize, denied: usize) -> Progress {
+        Progress::Over(Ended { left, denied })
+    }
+
+    #[test]
+    fn what_dies_on_term_is_never_killed_and_is_reaped() {
+        let world = Fake::default();
+        let (one, two) = (world.add(Kind::DiesOnTerm), world.add(Kind::DiesOnTerm));
+        let (mut rounds, now) = begin(&world);
+        // Made-up processes die at once, and a step goes as far as it can.
+        assert_eq!(rounds.step(now), over(0, 0));
+        assert_eq!(world.signals(), [(one, Signal::TERM), (two, Signal::TERM)]);
+        assert_eq!(world.0.borrow().reaped, [one, two]);
+    }
+
+    #[test]
+    fn nothing_to_end_is_over_at_once() {
+        let (mut rounds, now) = begin(&Fake::default());
+        assert_eq!(rounds.step(now), over(0, 0));
+    }
+
+    #[test]
+    fn what_ignores_term_is_killed_at_the_moment_given_and_not_before() {
+        let world = Fake::default();
+        let pid = world.add(Kind::IgnoresTerm);
+        let (mut rounds, now) = begin(&world);
+        rounds.step(now);
+        let just_before = now + GRACE - Duration::from_millis(1);
+        assert_eq!(rounds.step(just_before), Progress::Waiting(now + GRACE));
+        assert_eq!(world.signals(), [(pid, Signal::TERM)]);
+        assert_eq!(rounds.step(now + GRACE), over(0, 0));
+        assert_eq!(world.signals().last(), Some(&(pid, Signal::KILL)));
+    }
+
+    #[test]
+    fn the_moment_can_be_brought_forward() {
+        let world = Fake::default();
+        world.add(Kind::IgnoresTerm);
+        let (mut rounds, now) = begin(&world);
+        rounds.step(now);
+        rounds.kill_by(now);
+        assert_eq!(rounds.step(now), over(0, 0));
+    }
+
+    #[test]
+    fn a_moment_that_has_passed_means_kill_without_term() {
+        let world = Fake::default();
+        let pid = world.add(Kind::DiesOnTerm);
+        let now = Instant::now();
+        assert_eq!(Rounds::new(world.clone(), now).step(now), over(0, 0));
+        assert_eq!(world.signals(), [(pid, Signal::KILL)]);
+    }
+
+    #[test]
+    fn what_is_stopped_is_continued_after_its_term() {
+        let world = Fake::default();
+        let pid = world.add_in(Kind::DiesOnTerm, 'T', None);
+        let (mut rounds, now) = begin(&world);
+        assert_eq!(rounds.step(now), over(0, 0));
+        assert_eq!(world.signals(), [(pid, Signal::TERM), (pid, Signal::CONT)]);
+    }
+
+    #[test]
+    fn what_is_forked_by_the_dying_is_asked_as_well() {
+        let world = Fake::default();
+        let parent = world.add(Kind::Forks);
+        let (mut rounds, now) = begin(&world);
+        assert_eq!(rounds.step(now), over(0, 0));
+        assert_eq!(world.signals(), [(parent, Signal::TERM), (parent + 1, Signal::TERM)]);
+    }
+
+    #[test]
+    fn what_is_forked_by_the_killed_is_killed_as_well() {
+        let world = Fake::default();
+        let parent = world.add(Kind::Forks);
+        let now = Instant::now();
+        assert_eq!(Rounds::new(world.clone(), now).step(now), over(0, 0));
+        assert_eq!(world.signals(), [(parent, Signal::KILL), (parent + 1, Signal::KILL)]);
+    }
+
+    #[test]
+    fn what_hangs_in_the_kernel_is_counted_and_left() {
+        let world = Fake::default();
+        world.add(Kind::Hangs);
+        world.add(Kind::DiesOnTerm);
+        let (mut rounds, now) = begin(&world);
+        rounds.step(now);
+        let killed = now + GRACE;
+        assert_eq!(rounds.step(killed), Progress::Waiting(killed + KILL_WAIT));
+        assert_eq!(rounds.step(killed + KILL_WAIT), over(1, 0));
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_counted_and_not_waited_for() {
+        let world = Fake::default();
+        world.add(Kind::OfAnotherUser);
+        world.add(Kind::DiesOnTerm);
+        let (mut rounds, now) = begin(&world);
+        assert_eq!(rounds.step(now), over(1, 1));
+    }
+
+    #[test]
+    fn a_chain_of_forks_too_fast_to_hold_is_killed_by_its_group() {
+        let world = Fake::default();
+        let group = world.add(Kind::Hops);
+        let (mut rounds, now) = begin(&world);
+        assert_eq!(rounds.step(now), Progress::Waiting(now + RETRY));
+        assert_eq!(rounds.step(now + GRACE), over(0, 0));
+        assert_eq!(world.0.borrow().groups_killed, [group]);
+    }
+}
