@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::control::report::{self, Report};
 use crate::files::{FileLimits, Files, Keeper};
 use crate::hub::outbox::{EntryKind, Outbox};
-use crate::hub::{Hub, HubSettings, LinkStatus};
+use crate::hub::{Hub, HubSettings};
 use crate::ids;
 use crate::session::dispatcher::{self, Request, SessionStatus};
 use crate::session::notices;

@@ -59,7 +59,7 @@ pub fn run(arguments: &Run) -> u8 {
     };
     logging::abort_on_panic();
     for warning in &loaded.warnings {
-        warn!("{}", warning.line());
+        warn!("{}", warning.in_one_line());
     }
     match serve(arguments.config.as_deref(), config) {
         Ok(()) => exit::OK,

@@ -181,7 +181,7 @@ impl Desk<'_> {
         match super::load_for_reload(self.named, Options::default()) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
-                    warn!("{}", warning.line());
+                    warn!("{}", warning.in_one_line());
                 }
                 logging::set_level(loaded.config.runtime.log_level);
                 self.runtime.reload(loaded.config);

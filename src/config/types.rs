@@ -179,6 +179,27 @@ pub enum PermissionMode {
     Plan,
 }
 
+impl PermissionMode {
+    const NAMES: [(&'static str, Self); 6] = [
+        ("skip", Self::Skip),
+        ("strict", Self::Strict),
+        ("auto", Self::Auto),
+        ("acceptEdits", Self::AcceptEdits),
+        ("bypassPermissions", Self::BypassPermissions),
+        ("plan", Self::Plan),
+    ];
+
+    /// The mode of that name in configuration and protocol.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, mode)| *mode)
+    }
+
+    /// Its name in configuration and protocol.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// `security.enforce`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Enforce {
@@ -189,6 +210,17 @@ pub enum Enforce {
     Required,
     /// Do not confine.
     Off,
+}
+
+impl Enforce {
+    /// Its name in configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BestEffort => "best-effort",
+            Self::Required => "required",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// The block of a profile.

@@ -90,7 +90,7 @@ impl Declared {
             denied_paths: texts(&security.denied_paths),
             allowed_tools: security.allowed_tools.clone(),
             disallowed_tools: security.disallowed_tools.clone(),
-            permission_mode: security.permission_mode.map(mode_name),
+            permission_mode: security.permission_mode.map(PermissionMode::name),
             cwd: security.cwd.as_deref().map(text),
             env_whitelist: security.env_whitelist.clone(),
         };
@@ -107,17 +107,6 @@ impl Declared {
             cwd: None,
             env_whitelist: None,
         }
-    }
-}
-
-fn mode_name(mode: PermissionMode) -> &'static str {
-    match mode {
-        PermissionMode::Skip => "skip",
-        PermissionMode::Strict => "strict",
-        PermissionMode::Auto => "auto",
-        PermissionMode::AcceptEdits => "acceptEdits",
-        PermissionMode::BypassPermissions => "bypassPermissions",
-        PermissionMode::Plan => "plan",
     }
 }
 

@@ -127,6 +127,11 @@ impl SessionOutput {
         }
     }
 
+    /// Sends a frame of an earlier run again, exactly so.
+    pub fn send_again(&self, frame: Frame, kind: EntryKind) {
+        self.send(frame, kind, None);
+    }
+
     /// Closes a message that never had a turn.
     pub fn refuse_message(&self, message_id: &str, why: &str) {
         if self.lane.has_room() {

@@ -198,8 +198,16 @@ impl<H> Registry<H> {
         self.remembered.get(session_id)
     }
 
-    /// Whether a session of `endpoint` for `user` may start at `now`.
-    pub fn room_for(&self, endpoint: &str, user: &str, caps: Caps, now: Instant) -> Room {
+    /// Whether a session of `endpoint` for `user` may start at `now`;
+    /// `active` tells when a session last did or said something.
+    pub fn room_for(
+        &self,
+        endpoint: &str,
+        user: &str,
+        caps: Caps,
+        now: Instant,
+        active: impl Fn(&Live<H>) -> Instant,
+    ) -> Room {
         let of_endpoint = |live: &Live<H>| &*live.identity.endpoint_id == endpoint;
         let cap = match caps.endpoint {
             Some(max) if self.live.values().filter(|live| of_endpoint(live)).count() >= max => {

@@ -37,7 +37,8 @@ use super::notices;
 use super::output::SessionOutput;
 use super::permissions::Permissions;
 use super::registry::Facts;
-use crate::agent::{self, Agent, AgentContext, AgentEvent, AgentEvents, FileUse, TurnEnd, TurnMessage};
+use crate::agent::workshop::Workshop;
+use crate::agent::{Agent, AgentContext, AgentEvent, AgentEvents, FileUse, TurnEnd, TurnMessage};
 use crate::config::{Endpoint, Profile, Runtime};
 use crate::files::Files;
 use crate::ids;
@@ -64,7 +65,7 @@ pub struct Shared {
     /// Where uploads are kept.
     pub files: Files,
     /// What agents are opened with.
-    pub agents: agent::Workshop,
+    pub agents: Workshop,
 }
 
 /// What one worker is made from.

@@ -17,6 +17,7 @@
 
 pub mod census;
 pub mod cgroup;
+mod course;
 pub mod end;
 pub mod environment;
 pub mod family;
@@ -29,10 +30,14 @@ mod order;
 pub mod original;
 mod os_text;
 pub mod plan;
+pub mod pipes;
 mod poll;
 pub mod procfs;
 mod pty;
+pub mod pump;
 pub mod reaper;
 mod rounds;
+pub mod start;
+pub mod stdin;
 
 pub use order::Failure;

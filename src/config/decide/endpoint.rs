@@ -194,7 +194,7 @@ impl Decider<'_, '_> {
             denied_paths: security.paths("denied_paths"),
             allowed_tools: values("allowed_tools"),
             disallowed_tools: values("disallowed_tools"),
-            permission_mode: security.str("permission_mode").and_then(permission_mode),
+            permission_mode: security.str("permission_mode").and_then(PermissionMode::from_name),
             cwd: security.path("cwd"),
             env_whitelist: security.configured("env_whitelist").then(|| values("env_whitelist")),
             allowed_tcp_ports: security
@@ -262,18 +262,6 @@ fn spawn_policy(block: &Checked) -> Option<SpawnPolicy> {
     Some(match block.str("spawn_policy")? {
         "persistent" => SpawnPolicy::Persistent,
         _ => SpawnPolicy::PerSession,
-    })
-}
-
-fn permission_mode(name: &str) -> Option<PermissionMode> {
-    Some(match name {
-        "skip" => PermissionMode::Skip,
-        "strict" => PermissionMode::Strict,
-        "auto" => PermissionMode::Auto,
-        "acceptEdits" => PermissionMode::AcceptEdits,
-        "bypassPermissions" => PermissionMode::BypassPermissions,
-        "plan" => PermissionMode::Plan,
-        _ => return None,
     })
 }
 
