@@ -341,6 +341,6 @@ fn sessions_share_a_persistent_process() {
     let turn = bob.turn("exit 5");
     assert_eq!(turn.exit_code, Some(5));
     assert_eq!(bob.turn("echo \"$x\"").stdout, "\n", "a new one");
-    shared.shutdown();
+    shared.close().into_iter().for_each(|thread| thread.join().expect("an end"));
     assert!(matches!(bob.next(), Seen::Event(AgentEvent::Closed)));
 }

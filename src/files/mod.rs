@@ -37,6 +37,9 @@ pub use self::offer::{Offer, Offered, Root, read_offer};
 
 /// Where directories wait to be removed.
 const TRASH: &str = ".removed";
+/// Name of an agent's private `TMPDIR` within its upload directory. No upload
+/// can have it: what ids become never begins with a dot.
+pub const PRIVATE_TMP: &str = ".tmp";
 
 /// How much is kept, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,23 +175,29 @@ impl Files {
     }
 
     /// The session has ended, and its processes are gone: its files go after the
-    /// retention. A directory without files goes now.
+    /// retention. Its `TMPDIR`, and a directory without files, go now.
     pub fn session_ended(&self, endpoint_id: &str, session_id: &str) {
         let key = Key::new(endpoint_id, session_id);
         let now = SystemTime::now();
         let mut table = self.table();
+        let had_tmp = self.0.throw_tmp_away(&key);
         if self.0.is_gone_when_empty(&key) {
             table.forget(&key);
-            return;
+        } else {
+            table.end(&key, now);
         }
-        table.end(&key, now);
         drop(table);
-        // So that a restart knows since when; without it, it takes the last upload's time.
-        let told = self.0.open_session(&key).and_then(|session| session.set_changed(now));
-        if let Err(error) = told {
-            log::debug!("end of uploads not noted session={} {error}", Quoted(session_id));
+        if had_tmp {
+            self.wake_keeper();
         }
-        self.wake_keeper();
+        // So that a restart knows since when; without it, it takes the last upload's time.
+        match self.0.open_session(&key).and_then(|session| session.set_changed(now)) {
+            Ok(()) => self.wake_keeper(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                log::debug!("end of uploads not noted session={} {error}", Quoted(session_id));
+            }
+        }
     }
 
     /// Decodes and stores an upload.
@@ -226,6 +235,20 @@ impl Files {
         let path = self.0.path(&key).join(file_id).join(&name);
         let mime_type = mime::of(&name, Some(&upload.mime_type));
         Ok(StoredFile { path, name, mime_type })
+    }
+
+    /// Reads a file an agent offers; see [`read_offer`].
+    ///
+    /// # Errors
+    /// As [`read_offer`].
+    pub fn read_offer(
+        &self,
+        offer: &Offer,
+        directory: &Path,
+        roots: &[Root],
+    ) -> Result<Offered, Refusal> {
+        let max_bytes = self.table().limits.max_file_bytes;
+        read_offer(offer, directory, roots, max_bytes)
     }
 
     /// Removes the files of sessions that ended a retention ago, until `stop`
@@ -284,6 +307,13 @@ impl Store {
 
     fn open_session(&self, key: &Key) -> io::Result<Directory> {
         self.directory.open(&key.endpoint)?.open(&key.session)
+    }
+
+    /// Takes the session's private `TMPDIR` out of the way, to be removed;
+    /// whether there was one.
+    fn throw_tmp_away(&self, key: &Key) -> bool {
+        let Ok(session) = self.open_session(key) else { return false };
+        session.move_out(PRIVATE_TMP, &self.trash, &crate::ids::next_id()).is_ok()
     }
 
     /// Whether the session's directory was empty; then it is gone.

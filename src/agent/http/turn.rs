@@ -19,6 +19,7 @@ use super::exchange::{Exchange, Progress};
 use super::failure::Failure;
 use super::origin::shown;
 use super::request::{Asker, Head};
+use crate::agent::excerpt::excerpt;
 use crate::agent::{AgentContext, AgentEvent, TurnEnd, TurnMessage};
 use crate::config::Http;
 use crate::protocol::outbound::Channel;
@@ -255,29 +256,10 @@ impl Runner {
     }
 
     fn error_line(&self, status: StatusCode, start: &[u8]) -> String {
-        let start = excerpt(start);
+        let start = excerpt(&String::from_utf8_lossy(start), EXCERPT_CHARS);
         let colon = if start.is_empty() { "" } else { ": " };
         format!("HTTP {status} from {}{colon}{start}", self.url)
     }
-}
-
-/// The start of a body on one line: control characters escaped, cut where it is long.
-fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim();
-    let mut line = String::new();
-    for (count, character) in text.chars().enumerate() {
-        if count == EXCERPT_CHARS {
-            line.push('…');
-            break;
-        }
-        if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
-    }
-    line
 }
 
 /// Waits until woken or until the deadline.
@@ -287,17 +269,4 @@ fn sleep(wake: &WakeFd, deadline: Option<Instant>) {
     // A signal or an error merely makes the loop look again.
     let _ = poll(&mut [PollFd::new(wake, PollFlags::IN)], left.as_ref());
     wake.drain();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_excerpt_is_one_short_line() {
-        assert_eq!(excerpt(b"  {\n\t\"error\": \"x\x1b[2J\"}\n"), r#"{\n\t"error": "x\u{1b}[2J"}"#);
-        let long = excerpt("é".repeat(600).as_bytes());
-        assert_eq!(long.chars().count(), EXCERPT_CHARS + 1);
-        assert!(long.ends_with('…'));
-    }
 }

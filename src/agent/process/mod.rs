@@ -29,14 +29,15 @@ pub mod mark;
 mod order;
 pub mod original;
 mod os_text;
-pub mod plan;
 pub mod pipes;
+pub mod plan;
 mod poll;
 pub mod procfs;
 mod pty;
 pub mod pump;
 pub mod reaper;
 mod rounds;
+pub mod shared;
 pub mod start;
 pub mod stdin;
 
