@@ -1,5 +1,6 @@
 //! `spawn_policy: persistent`: the endpoint's process, for whoever uses it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -22,7 +23,8 @@ impl Close for Command {
 }
 
 impl SharedProcesses {
-    /// The way to the endpoint's process. It is started by its first message.
+    /// The way to the endpoint's process. It is started by its first message,
+    /// and may see the `uploads` of all its sessions.
     ///
     /// # Errors
     /// When there is no thread for it, or it could not be started as things are
@@ -30,6 +32,7 @@ impl SharedProcesses {
     pub(super) fn of(
         &self,
         endpoint: &Arc<Endpoint>,
+        uploads: Option<&Path>,
         kit: &Kit,
     ) -> Result<Handle<Command>, String> {
         let scarce = |error: std::io::Error| {
@@ -37,7 +40,8 @@ impl SharedProcesses {
         };
         self.0.of(&endpoint.id, || {
             let (owner, inbox) = pump::channel().map_err(scarce)?;
-            let there = Owner::new(kit.clone(), Arc::clone(endpoint), Whose::Shared, inbox.waker());
+            let whose = Whose::Shared { uploads: uploads.map(Path::to_owned) };
+            let there = Owner::new(kit.clone(), Arc::clone(endpoint), whose, inbox.waker());
             there.check().map_err(|error| error.to_string())?;
             let name = format!("pipe {}", endpoint.id);
             let thread = threads::spawn(name, move || there.run(None, &inbox)).map_err(scarce)?;
