@@ -77,7 +77,7 @@ fn the_example_asks_and_takes_either_answer() {
         let request_id = permission(&mut scene);
         scene.agent.permission("never asked", true);
         scene.agent.permission(&request_id, approved);
-        assert_eq!(scene.to_end(turn, start).stdout, answer);
+        assert_eq!(scene.rest_of_turn(turn, start).stdout, answer);
     }
 }
 
@@ -118,7 +118,7 @@ fn a_stop_is_passed_on_once() {
     let turn = scene.send("wait");
     scene.agent.stop();
     scene.agent.stop();
-    let turn = scene.to_end(turn, start);
+    let turn = scene.rest_of_turn(turn, start);
     assert_eq!((turn.system.as_str(), turn.exit_code), ("stopped", None));
     // A second stop would have ended the next turn.
     assert_eq!(scene.turn("hello").stdout, "ann said: hello\n");
@@ -201,7 +201,7 @@ fn one_process_serves_many_sessions_told_apart_by_their_ids() {
         scenes.iter_mut().map(|scene| (scene.send("go"), Instant::now())).collect();
     let mut pids = Vec::new();
     for (scene, (turn, start)) in scenes.iter_mut().zip(starts) {
-        let turn = scene.to_end(turn, start);
+        let turn = scene.rest_of_turn(turn, start);
         let (pid, session_id) = turn.stdout.split_once(' ').expect("two words");
         assert_eq!(session_id, &**scene.output.session_id());
         pids.push(pid.to_owned());
@@ -247,7 +247,7 @@ fn the_death_of_a_shared_adapter_ends_every_open_turn() {
     let open = waiting.send("wait");
     let start = Instant::now();
     assert_eq!(dying.turn("die").exit_code, Some(9));
-    let ended = waiting.to_end(open, start);
+    let ended = waiting.rest_of_turn(open, start);
     assert!(ended.note.expect("a note").contains("(exit code 9) in mid-turn"));
     // Started again by one, and greeted with both.
     assert!(dying.turn("go").system.contains("started again"));
@@ -265,7 +265,7 @@ fn a_full_session_does_not_hold_up_the_others() {
     let start = Instant::now();
     let flood = full.send("flood");
     assert!(other.turn("go").stdout.ends_with(&**other.output.session_id()));
-    let turn = full.to_end(flood, start);
+    let turn = full.rest_of_turn(flood, start);
     assert!(turn.stdout.len() >= 1 << 20 && turn.stdout.len() < 4 << 20, "{}", turn.stdout.len());
     assert!(turn.system.contains("bytes of output were dropped"), "{}", turn.system);
     assert!(full.turn("go").stdout.ends_with(&**full.output.session_id()));
