@@ -251,6 +251,10 @@ impl Worker {
             Event::Agent(event) => self.agent_event(event),
             Event::Close(ending) => self.close(ending),
         }
+        self.show_busy();
+    }
+
+    fn show_busy(&self) {
         self.facts.busy.store(self.turn.is_some() || !self.queue.is_empty(), Ordering::Relaxed);
     }
 
@@ -319,6 +323,8 @@ impl Worker {
             Quoted(&turn.message_id),
             exit_code.map_or_else(|| "none".into(), |code| code.to_string())
         );
+        // Whoever hears of the end may count on it.
+        self.show_busy();
         let frame = self.output.prepare_turn_completed(&turn.message_id, exit_code);
         self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
         let journal = self.shared.journal.clone();
