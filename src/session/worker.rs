@@ -41,10 +41,8 @@ use crate::agent::workshop::Workshop;
 use crate::agent::{Agent, AgentContext, AgentEvent, AgentEvents, FileUse, TurnEnd, TurnMessage};
 use crate::config::{Endpoint, Profile, Runtime};
 use crate::files::Files;
-use crate::ids;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
-use crate::protocol::outbound::FileMeta;
 use crate::state::Journal;
 use crate::watchdog::{Deadline, Reason};
 
@@ -395,12 +393,6 @@ impl Worker {
                     self.output.permission_request(&request);
                     self.arm_permission();
                 }
-            }
-            AgentEvent::FileOffered { name, mime_type, data } => {
-                let file_id = ids::next_id();
-                let (name, mime_type, size) = (&name, &mime_type, data.len());
-                let metadata = FileMeta { file_id: &file_id, name, mime_type, size };
-                self.output.file_available(&metadata, &data);
             }
             AgentEvent::Closed => self.state = State::Ended,
         }

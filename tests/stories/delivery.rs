@@ -38,14 +38,18 @@ fn ids_are_kept(session: &Session<'_>, scene: &Scene) {
 
 #[test]
 fn twenty_resets_lose_and_reorder_nothing() {
-    let count = 200_000;
+    let count = 1_000_000;
     let args = seq(count);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let scene = Scene::new("delivery_resets").proxy(7).agent(job("seq", "sh", &args)).start();
+    let scene = Scene::new("delivery_resets")
+        .proxy(7)
+        .set("/hub/reconnect_interval", json!("5ms"))
+        .agent(job("seq", "sh", &args))
+        .start();
     let session = scene.session("seq");
-    // Each connection is reset somewhere within its first hundred kilobytes.
+    // Each is reset after more than may be unconfirmed, so that it got somewhere.
     scene.proxy().set_cuts(|connection, random| {
-        (connection <= 21).then(|| (Toward::Hub, random.u64(2_000..100_000), Cut::Reset))
+        (connection <= 21).then(|| (Toward::Hub, random.u64(300_000..400_000), Cut::Reset))
     });
     let before = scene.registrations();
     scene.proxy().cut(Cut::Reset);
@@ -125,7 +129,11 @@ fn a_flood_does_not_keep_others_from_being_heard() {
 
 #[test]
 fn a_cut_in_every_turn_loses_nothing() {
-    let scene = Scene::new("delivery_again").proxy(9).agent(cli("sh", "bash", &[])).start();
+    let scene = Scene::new("delivery_again")
+        .proxy(9)
+        .set("/hub/reconnect_interval", json!("5ms"))
+        .agent(cli("sh", "bash", &[]))
+        .start();
     let session = scene.session("sh");
     for n in 0..10 {
         let before = scene.registrations();
