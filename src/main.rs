@@ -1,12 +1,7 @@
-//! Arguments and exit codes; nothing else.
+//! Arguments in, exit code out; everything else is in the library.
 
 use std::process::ExitCode;
 
-use amurg_runtime::commands;
-
 fn main() -> ExitCode {
-    match std::env::args_os().nth(1) {
-        Some(command) if command == "__launch" => commands::launch::run(),
-        _ => ExitCode::from(64),
-    }
+    amurg_runtime::commands::main(std::env::args_os())
 }

@@ -5,12 +5,21 @@
 //! an agent writes output into its [`SessionOutput`](crate::session::output::SessionOutput)
 //! and tells its session worker [`AgentEvent`]s.
 
+pub mod cli;
+pub mod confine;
+pub mod excerpt;
+pub mod external;
+pub mod http;
+pub mod job;
+pub mod locate;
 pub mod process;
+pub mod workshop;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::Endpoint;
+use crate::session::admission::Permit;
 use crate::session::output::SessionOutput;
 
 /// What a session's worker may ask of its agent. No method blocks, except that
@@ -23,12 +32,20 @@ pub trait Agent: Send {
     fn ready(&mut self) {}
     /// Begins a turn. Called only when none is open, or when [`Agent::interrupts`] holds.
     fn message(&mut self, message: TurnMessage);
-    /// More input for the running turn, verbatim.
-    fn input(&mut self, content: String);
+    /// More input for the running turn, verbatim. The permit is dropped once the
+    /// agent has taken the text.
+    fn input(&mut self, content: String, permit: Permit);
     /// `stop.request` for the running turn.
     fn stop(&mut self);
-    /// The grace after [`Agent::stop`] is over and the turn still open: end the processes.
-    fn force_stop(&mut self) {}
+    /// The grace after [`Agent::stop`] is over and the turn still open: end the
+    /// processes. False where the agent ends them by itself, or must not.
+    fn force_stop(&mut self) -> bool {
+        false
+    }
+    /// Nothing was written for `idle_timeout`: the turn is over, the process stays.
+    fn idle_expired(&mut self, _turn: u64) {}
+    /// The turn's longest run is over: end it.
+    fn time_expired(&mut self, _turn: u64) {}
     /// The decision about an earlier [`AgentEvent::PermissionRequested`].
     fn permission(&mut self, _request_id: &str, _approved: bool) {}
     /// A file was uploaded and lies at `file.path`.
@@ -45,7 +62,7 @@ pub trait Agent: Send {
 }
 
 /// A `user.message` on its way into an agent.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct TurnMessage {
     /// Number of the turn in this session; repeated in [`AgentEvent::TurnEnded`].
     pub turn: u64,
@@ -53,6 +70,8 @@ pub struct TurnMessage {
     pub message_id: Arc<str>,
     /// The content, verbatim.
     pub content: String,
+    /// The content's place among what waits; dropped once the agent has taken it.
+    pub permit: Permit,
 }
 
 /// A file of the session's upload directory.
@@ -84,8 +103,6 @@ pub enum AgentEvent {
     Note(String),
     /// An adapter asks for permission.
     PermissionRequested(PermissionRequest),
-    /// An adapter offers a file; already read and checked.
-    FileOffered { name: String, mime_type: String, data: Vec<u8> },
     /// Everything of the session has ended; the last event of an agent.
     Closed,
 }
@@ -119,6 +136,8 @@ pub struct PermissionRequest {
 pub struct AgentContext {
     /// Hub's id of the session.
     pub session_id: Arc<str>,
+    /// Its number in this process, part of its processes' mark.
+    pub number: u64,
     /// Whose session it is.
     pub user_id: Arc<str>,
     /// Its endpoint, with what was pushed.

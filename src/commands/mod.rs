@@ -1,3 +1,131 @@
-//! One file for each command.
+//! One file per subcommand.
+//!
+//! A command takes its parsed arguments and returns its exit code; what it does is
+//! done by the rooms beside this one.
 
+pub mod arguments;
+pub mod check;
+pub mod control;
+pub mod exit;
 pub mod launch;
+pub mod run;
+mod service;
+pub mod sparkline;
+pub mod status;
+pub mod trial;
+pub mod version;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use argh::FromArgs;
+
+use crate::agent::process::launch::MODE;
+use crate::config::{self, Config, Loaded, Options, ProcessEnvironment};
+
+/// Amurg Runtime: connects the agents of this machine to an Amurg Hub.
+#[derive(FromArgs)]
+struct Amurg {
+    #[argh(subcommand)]
+    command: Command,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum Command {
+    Run(run::Run),
+    Check(check::Check),
+    Try(trial::Try),
+    Status(status::Status),
+    Control(control::Control),
+    Version(version::Version),
+}
+
+/// Runs what the arguments say and returns the process's exit code.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.skip(1).peekable();
+    // Before anything else: a launcher is a child that is not yet the agent,
+    // and every microsecond here is part of that agent's start.
+    if arguments.next_if(|mode| mode == MODE).is_some() {
+        return launch::run();
+    }
+    let arguments: Result<Vec<String>, OsString> = arguments.map(OsString::into_string).collect();
+    let code = match arguments {
+        Ok(arguments) => dispatch(arguments::normalise(arguments)),
+        Err(odd) => usage(&format!("an argument is not UTF-8: {}", odd.display())),
+    };
+    ExitCode::from(code)
+}
+
+fn dispatch(mut arguments: Vec<String>) -> u8 {
+    // `run` is the default: a service file may give options alone.
+    let asks_for_help = |word: &str| matches!(word, "--help" | "help" | "-h");
+    match arguments.first().map(String::as_str) {
+        None => arguments.push("run".into()),
+        Some("-h") => arguments[0] = "--help".into(),
+        Some("--version" | "-V") => arguments[0] = "version".into(),
+        Some(first) if first.starts_with('-') && !asks_for_help(first) => {
+            arguments.insert(0, "run".into());
+        }
+        Some(_) => {}
+    }
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let amurg = match Amurg::from_args(&["amurg-runtime"], &words) {
+        Ok(amurg) => amurg,
+        Err(early) if early.status.is_ok() => {
+            println!("{}", early.output.trim_end());
+            return exit::OK;
+        }
+        Err(early) => return usage(early.output.trim_end()),
+    };
+    match amurg.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Try(arguments) => trial::run(arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Control(arguments) => control::run(&arguments),
+        Command::Version(arguments) => version::run(&arguments),
+    }
+}
+
+fn usage(message: &str) -> u8 {
+    eprintln!("amurg-runtime: {message}");
+    eprintln!("Run amurg-runtime --help for the commands.");
+    exit::USAGE
+}
+
+/// Reads the configuration a command works with; tells what is wrong with it.
+///
+/// # Errors
+/// The exit code, after everything was said on stderr.
+fn load(named: Option<&Path>, options: Options) -> Result<Loaded, u8> {
+    let environment = ProcessEnvironment;
+    let found = config::find(named, &environment).map_err(|none| {
+        eprintln!("amurg-runtime: {none}");
+        exit::CONFIG
+    })?;
+    if let Some(missing) = &found.passed_over {
+        eprintln!("amurg-runtime: $AMURG_CONFIG names {}, which is not there", missing.display());
+    }
+    config::load(&found.path, &environment, options).map_err(|problems| {
+        eprintln!("{problems}");
+        exit::CONFIG
+    })
+}
+
+/// Reads the configuration again, for a service that goes on with the old one
+/// when something is wrong with it.
+///
+/// # Errors
+/// Every problem, a line each.
+fn load_for_reload(named: Option<&Path>, options: Options) -> Result<Loaded, String> {
+    let environment = ProcessEnvironment;
+    let found = config::find(named, &environment).map_err(|none| none.to_string())?;
+    config::load(&found.path, &environment, options).map_err(|problems| problems.to_string())
+}
+
+/// Reads what a command needs that only has to find the running one.
+fn load_quietly(named: Option<&Path>) -> Result<Config, u8> {
+    load(named, Options { token_optional: true }).map(|loaded| loaded.config)
+}

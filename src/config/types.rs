@@ -5,6 +5,7 @@
 //! the reader beside this file, not here.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,6 +139,9 @@ pub struct Limits {
 pub struct Security {
     /// Paths the agent is confined to; empty: not confined.
     pub allowed_paths: Vec<PathBuf>,
+    /// A hub's narrower set: a second layer that must allow as well, never a
+    /// replacement. Empty in every file.
+    pub pushed_paths: Vec<PathBuf>,
     /// Declared only.
     pub denied_paths: Vec<PathBuf>,
     /// Declared only.
@@ -175,6 +179,27 @@ pub enum PermissionMode {
     Plan,
 }
 
+impl PermissionMode {
+    const NAMES: [(&'static str, Self); 6] = [
+        ("skip", Self::Skip),
+        ("strict", Self::Strict),
+        ("auto", Self::Auto),
+        ("acceptEdits", Self::AcceptEdits),
+        ("bypassPermissions", Self::BypassPermissions),
+        ("plan", Self::Plan),
+    ];
+
+    /// The mode of that name in configuration and protocol.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, mode)| *mode)
+    }
+
+    /// Its name in configuration and protocol.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// `security.enforce`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Enforce {
@@ -185,6 +210,17 @@ pub enum Enforce {
     Required,
     /// Do not confine.
     Off,
+}
+
+impl Enforce {
+    /// Its name in configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BestEffort => "best-effort",
+            Self::Required => "required",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// The block of a profile.
@@ -210,10 +246,20 @@ impl Profile {
             Self::External(_) => "external",
         }
     }
+
+    /// What is executed for it; nothing for HTTP.
+    pub fn program(&self) -> Option<&Program> {
+        match self {
+            Self::Cli(cli) => Some(&cli.program),
+            Self::Job(job) => Some(&job.program),
+            Self::External(external) => Some(&external.program),
+            Self::Http(_) => None,
+        }
+    }
 }
 
-/// What to execute.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What to execute. `Debug` shows the names of variables, not their values.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Program {
     /// Path, or a name looked up in `PATH`; used as written.
     pub command: String,
@@ -223,6 +269,17 @@ pub struct Program {
     pub work_dir: Option<PathBuf>,
     /// Variables set for the child.
     pub env: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("command", &self.command)
+            .field("args", &self.args)
+            .field("work_dir", &self.work_dir)
+            .field("env", &self.env.keys())
+            .finish()
+    }
 }
 
 /// One process for each session, or one for the endpoint.
@@ -267,8 +324,8 @@ pub struct Job {
     pub max_runtime: Duration,
 }
 
-/// `http.*`
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `http.*`. `Debug` shows neither the values of headers nor the query.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Http {
     /// Where requests go.
     pub base_url: String,
@@ -282,6 +339,26 @@ pub struct Http {
     pub tls_ca_file: Option<PathBuf>,
 }
 
+impl Http {
+    /// The address without its query, which may hold a secret.
+    pub fn shown_url(&self) -> &str {
+        self.base_url.split('?').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Http")
+            .field("base_url", &self.shown_url())
+            .field("method", &self.method)
+            .field("headers", &headers)
+            .field("timeout", &self.timeout)
+            .field("tls_ca_file", &self.tls_ca_file)
+            .finish()
+    }
+}
+
 /// `external.*`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct External {
@@ -289,4 +366,28 @@ pub struct External {
     pub program: Program,
     /// Whose process it is.
     pub spawn_policy: SpawnPolicy,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_values_that_may_be_secret() {
+        let program = Program {
+            command: "agent".into(),
+            env: BTreeMap::from([("API_KEY".into(), "hunter2".into())]),
+            ..Program::default()
+        };
+        let http = Http {
+            base_url: "https://api/chat?key=hunter2".into(),
+            method: "POST".into(),
+            headers: vec![("Authorization".into(), "Bearer hunter2".into())],
+            timeout: Duration::from_secs(60),
+            tls_ca_file: None,
+        };
+        let shown = format!("{program:?} {http:?}");
+        assert!(shown.contains("API_KEY") && shown.contains("Authorization"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 }

@@ -34,6 +34,9 @@ use super::{poll, pty};
 /// Longest time from the start of the launcher to the start of the child's program.
 pub const LAUNCH_DEADLINE: Duration = Duration::from_secs(10);
 
+/// First argument of our own binary when it is to become a child.
+pub const MODE: &str = "__launch";
+
 /// What starts children, and what they are started with. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Launcher {
@@ -126,7 +129,7 @@ impl Launcher {
         let mut command = Command::new(&self.program);
         // Nothing of our environment, where a token may be; but the loader's way
         // to libraries, and the mark, so that a launcher that hangs can be found.
-        command.arg0("amurg-runtime").arg("__launch").env_clear();
+        command.arg0("amurg-runtime").arg(MODE).env_clear();
         command.env(Mark::VARIABLE, mark.as_str());
         if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
             command.env("LD_LIBRARY_PATH", path);

@@ -1,0 +1,41 @@
+# Amurg Runtime. `make` lists what there is; what takes more than two lines is in scripts/.
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+FEATURES ?=
+MESSAGE ?= echo $$((6*7))
+FEATURE_FLAGS := $(if $(filter plain,$(FEATURES)),--no-default-features,$(if $(FEATURES),--no-default-features --features $(FEATURES)))
+
+.DEFAULT_GOAL := help
+.PHONY: help try build build-runtime test lint doc install clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+try: ## Talk to a real shell through the whole runtime, no hub needed
+	@$(CARGO) build --quiet $(FEATURE_FLAGS)
+	@./target/debug/amurg-runtime try $(if $(CI),shell --message '$(MESSAGE)')
+
+build: ## Build the release binary into bin/amurg-runtime
+	$(CARGO) build --release $(FEATURE_FLAGS)
+	@mkdir -p bin && cp target/release/amurg-runtime bin/amurg-runtime
+
+build-runtime: build ## The same, by its older name
+
+test: ## Run every test
+	$(CARGO) test --no-fail-fast $(FEATURE_FLAGS)
+
+lint: ## Formatting and clippy, warnings as errors
+	$(CARGO) fmt --check
+	RUSTFLAGS="-D warnings" $(CARGO) clippy --all-targets
+	RUSTFLAGS="-D warnings" $(CARGO) clippy --all-targets --no-default-features
+
+doc: ## Build the documentation, private items too: the tour of the house
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+
+install: build ## Install the binary under PREFIX (/usr/local)
+	install -D -m 0755 bin/amurg-runtime $(DESTDIR)$(PREFIX)/bin/amurg-runtime
+
+clean: ## Remove what was built
+	$(CARGO) clean
+	rm -rf bin

@@ -1,0 +1,18 @@
+//! Tells `version` which commit and target it was built for. A source tree
+//! without git (a vendored or packaged one) says "release".
+
+use std::process::Command;
+
+fn main() {
+    println!("cargo:rerun-if-changed=.git/HEAD");
+    println!("cargo:rerun-if-changed=.git/refs/heads");
+    let commit = Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .map_or_else(|| "release".into(), |commit| commit.trim().to_owned());
+    println!("cargo:rustc-env=AMURG_COMMIT={commit}");
+    println!("cargo:rustc-env=AMURG_TARGET={}", std::env::var("TARGET").unwrap_or_default());
+}

@@ -1,0 +1,458 @@
+//! The pipe thread of a CLI agent: owns the process, its open turn, and those
+//! who hear it.
+//!
+//! It knows when a turn ends by mechanics: the process exited, or waits for
+//! input again. `idle_timeout` is the session worker's to watch, and comes here
+//! as a command. The thread outlives its process: the next message starts that
+//! again, in here, so that no message can fall between an end and a start.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use log::{info, warn};
+
+use super::audience::{Audience, Listener};
+use super::look::Input;
+use super::waiting::schedule::Schedule;
+use crate::agent::TurnEnd;
+use crate::agent::process::end::{self, GRACE};
+use crate::agent::process::family::Family;
+use crate::agent::process::mark::Mark;
+use crate::agent::process::pipes::Stream;
+use crate::agent::process::plan::{Owner as Person, SpawnPlan, Stdio};
+use crate::agent::process::pump::{self, Child, Duty, Ended, Inbox, Rest};
+use crate::agent::process::start::{Kit, StartError, Wanted};
+use crate::agent::process::stdin::Piece;
+use crate::config::{self, Endpoint, Profile};
+use crate::logging::Quoted;
+use crate::wake::Waker;
+
+/// What sessions say to the owner of a process.
+pub enum Command {
+    /// This session hears everything from now on. A process of its own is
+    /// started before, and waits for this.
+    Join(Box<Listener>),
+    /// A message: opens a turn.
+    Turn(Message),
+    /// More input for the running turn.
+    Input(Piece),
+    /// A line that tells of a file; it waits for the process to be there.
+    File(Piece),
+    /// SIGINT to what runs in the foreground, if the turn is this session's or nobody's.
+    Stop { from: u64 },
+    /// End the processes, if the turn is this session's.
+    End { from: u64 },
+    /// Nothing was written for `idle_timeout` in this turn.
+    IdleExpired { from: u64, turn: u64 },
+    /// New processes follow this.
+    Reconfigure(Arc<Endpoint>),
+    /// This session ends, and a process of its own with it.
+    Leave { from: u64 },
+    /// End the process and everything of it.
+    Close,
+}
+
+/// A message of one session.
+pub struct Message {
+    /// The session's number in this process.
+    pub from: u64,
+    /// The turn's number in the session.
+    pub turn: u64,
+    /// What is written.
+    pub piece: Piece,
+}
+
+/// Whose process it is.
+#[derive(Clone, Debug)]
+pub enum Whose {
+    /// One session's.
+    Session {
+        /// `AMURG_SESSION_ID`
+        session_id: Arc<str>,
+        /// `AMURG_USER_ID`
+        user_id: Arc<str>,
+        /// Where its uploads lie.
+        upload_dir: Option<PathBuf>,
+    },
+    /// Every session's of the endpoint.
+    Shared {
+        /// Where the uploads of all of them lie.
+        uploads: Option<PathBuf>,
+    },
+}
+
+/// A turn without its end.
+struct OpenTurn {
+    from: u64,
+    turn: u64,
+    /// When to look whether the process waits for input; `None`: never.
+    looks: Option<Schedule>,
+}
+
+/// How a process ended that is no more.
+struct Past {
+    exit_code: Option<i32>,
+}
+
+/// Owns one CLI process at a time, and the list of those who hear it.
+pub struct Owner {
+    kit: Kit,
+    endpoint: Arc<Endpoint>,
+    whose: Whose,
+    mark: Mark,
+    /// Wakes this very thread.
+    waker: Waker,
+    audience: Audience,
+    turn: Option<OpenTurn>,
+    /// What the running process reads.
+    input: Option<Input>,
+    /// The message a process is started for.
+    opening: Option<Message>,
+    /// Lines about files that came while there was no process.
+    files: Vec<Piece>,
+    /// What came while the process was on its way out.
+    later: VecDeque<Command>,
+    /// How the last process ended, once one has.
+    past: Option<Past>,
+    /// Daemons that earlier processes left behind; they end with the session.
+    left: Vec<Family>,
+    closing: bool,
+}
+
+impl Owner {
+    /// An owner without a process; `waker` wakes the thread it will run in.
+    pub fn new(kit: Kit, endpoint: Arc<Endpoint>, whose: Whose, waker: Waker) -> Self {
+        let audience = Audience::new(matches!(whose, Whose::Shared { .. }));
+        Self {
+            kit,
+            endpoint,
+            whose,
+            mark: Mark::next(),
+            waker,
+            audience,
+            turn: None,
+            input: None,
+            opening: None,
+            files: Vec::new(),
+            later: VecDeque::new(),
+            past: None,
+            left: Vec::new(),
+            closing: false,
+        }
+    }
+
+    /// Looks whether the process could be started.
+    ///
+    /// # Errors
+    /// In words for the user.
+    pub fn check(&self) -> Result<(), StartError> {
+        self.plan().map(|_| ())
+    }
+
+    /// Starts the process.
+    ///
+    /// # Errors
+    /// In words for the user.
+    pub fn start(&self) -> Result<Child, StartError> {
+        self.kit.launch(&self.plan()?, self.waker.clone())
+    }
+
+    fn plan(&self) -> Result<SpawnPlan, StartError> {
+        let (owner, upload_dir) = match &self.whose {
+            Whose::Session { session_id, user_id, upload_dir } => {
+                (Some(Person { session_id, user_id }), upload_dir.as_deref())
+            }
+            Whose::Shared { uploads } => (None, uploads.as_deref()),
+        };
+        let cli = self.cli();
+        self.kit.plan(&Wanted {
+            endpoint: &self.endpoint,
+            program: &cli.program,
+            owner,
+            upload_dir,
+            given: &[],
+            mark: &self.mark,
+            stdio: if cli.tty { Stdio::TERMINAL } else { Stdio::Pipes },
+        })
+    }
+
+    /// The whole life of the thread, with the process that was started already.
+    pub fn run(mut self, mut child: Option<Child>, inbox: &Inbox<Command>) {
+        // What a process says before its session is announced stays in its pipes.
+        if let Some(child) = &mut child {
+            match inbox.wait() {
+                Some(Command::Join(listener)) => self.audience.join(*listener),
+                _ => self.close(child),
+            }
+        }
+        loop {
+            if let Some(child) = child.take() {
+                let ended = pump::run(child, &mut self, inbox);
+                self.ended(ended);
+            }
+            if self.closing {
+                break;
+            }
+            let Some(command) = self.later.pop_front().or_else(|| inbox.wait()) else { break };
+            child = self.without_process(command);
+        }
+        self.leave_nothing();
+    }
+
+    fn cli(&self) -> &config::Cli {
+        match &self.endpoint.profile {
+            Profile::Cli(cli) => cli,
+            // Checked where endpoints come in: `open` and `reconfigure`.
+            _ => unreachable!("a CLI agent of another profile"),
+        }
+    }
+
+    fn reconfigure(&mut self, endpoint: Arc<Endpoint>) {
+        if matches!(endpoint.profile, Profile::Cli(_)) {
+            self.endpoint = endpoint;
+        }
+    }
+
+    // Turns.
+
+    fn open_turn(&mut self, message: Message, child: &mut Child) {
+        let now = Instant::now();
+        let Message { from, turn, piece } = message;
+        self.end_turn(None, None, false, now);
+        child.pipes.stdin.push(piece);
+        let looks = self.input.is_some().then(|| Schedule::starting(now));
+        self.turn = Some(OpenTurn { from, turn, looks });
+    }
+
+    /// Ends the open turn, if there is one. `whole`: no character is cut short.
+    fn end_turn(
+        &mut self,
+        exit_code: Option<i32>,
+        note: Option<String>,
+        whole: bool,
+        now: Instant,
+    ) {
+        if let Some(OpenTurn { from, turn, .. }) = self.turn.take()
+            && let Some(listener) = self.audience.listener(from)
+        {
+            listener.turn_ended(TurnEnd { turn, exit_code, note }, whole, now);
+        }
+    }
+
+    fn idle_expired(&mut self, from: u64, turn: u64, child: &Child) {
+        if self.turn.as_ref().is_some_and(|open| (open.from, open.turn) == (from, turn)) {
+            let deaf = child.pipes.stdin.open_end().is_none();
+            let note = deaf
+                .then(|| "The agent has closed its input and takes no more messages.".to_owned());
+            self.end_turn(None, note, false, Instant::now());
+        }
+    }
+
+    /// Something was written or read: what is quiet now has to be found out anew.
+    fn stirred(&mut self, now: Instant) {
+        if let Some(OpenTurn { looks: Some(looks), .. }) = &mut self.turn {
+            *looks = Schedule::starting(now);
+        }
+    }
+
+    fn look(&mut self, child: &Child, now: Instant) {
+        let Some(OpenTurn { looks: Some(looks), .. }) = &mut self.turn else { return };
+        if looks.next() > now {
+            return;
+        }
+        looks.looked(now);
+        let waits = self.input.as_ref().is_some_and(|input| {
+            // Asked last: what it wrote before it began to wait is there by now.
+            input.is_awaited_by(child, &self.mark) && !child.pipes.has_output()
+        });
+        if waits {
+            self.end_turn(None, None, true, now);
+        }
+    }
+
+    // The process.
+
+    fn without_process(&mut self, command: Command) -> Option<Child> {
+        match command {
+            Command::Join(listener) => self.audience.join(*listener),
+            Command::Turn(message) => return self.start_for(message),
+            Command::File(line) => self.files.push(line),
+            Command::Reconfigure(endpoint) => self.reconfigure(endpoint),
+            Command::Leave { from } => self.leave(from),
+            Command::Close => self.closing = true,
+            // Of a turn that ended with the process.
+            Command::Input(_)
+            | Command::Stop { .. }
+            | Command::End { .. }
+            | Command::IdleExpired { .. } => {}
+        }
+        None
+    }
+
+    fn start_for(&mut self, message: Message) -> Option<Child> {
+        match self.start() {
+            Ok(child) => {
+                if let Some(Past { exit_code }) = self.past {
+                    let code =
+                        exit_code.map_or_else(String::new, |code| format!(" (exit code {code})"));
+                    self.audience
+                        .system(&format!("The agent had ended{code}; it was started again."));
+                }
+                self.opening = Some(message);
+                Some(child)
+            }
+            Err(error) => {
+                warn!(
+                    "agent not started endpoint={} error={}",
+                    Quoted(&self.endpoint.id),
+                    Quoted(&error.to_string())
+                );
+                let Message { from, turn, .. } = message;
+                let note = Some(format!("The agent could not be started: {error}"));
+                if let Some(listener) = self.audience.listener(from) {
+                    let end = TurnEnd { turn, exit_code: None, note };
+                    listener.turn_ended(end, true, Instant::now());
+                }
+                None
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        let Ended { exit_code, unread, rest } = ended;
+        info!(
+            "agent ended endpoint={} exit_code={}",
+            Quoted(&self.endpoint.id),
+            exit_code.map_or_else(|| "none".into(), |code| code.to_string())
+        );
+        self.audience.finish();
+        if unread > 0 {
+            self.audience.system(&format!(
+                "The session ended before the last {unread} bytes of output could be taken."
+            ));
+        }
+        let mut note = None;
+        match rest {
+            Rest::Nothing => {}
+            Rest::Alive(family) => self.left.push(family),
+            Rest::Unending(ended) => note = Some(format!("Of the agent, {ended}.")),
+        }
+        self.end_turn(exit_code, note, true, Instant::now());
+        self.input = None;
+        self.past = Some(Past { exit_code });
+    }
+
+    // Sessions.
+
+    fn leave(&mut self, from: u64) {
+        if matches!(self.whose, Whose::Session { .. }) {
+            self.closing = true;
+            return;
+        }
+        if self.turn.as_ref().is_some_and(|turn| turn.from == from) {
+            self.end_turn(None, None, false, Instant::now());
+        }
+        if let Some(listener) = self.audience.leave(from) {
+            listener.closed();
+        }
+    }
+
+    fn close(&mut self, child: &mut Child) {
+        self.closing = true;
+        child.abandon();
+    }
+
+    /// Ends what a process that is gone may have left, and tells everybody.
+    fn leave_nothing(mut self) {
+        let kill_at = Instant::now() + GRACE;
+        for family in self.left.drain(..) {
+            let ended = end::end(family, kill_at);
+            if ended.left > 0 {
+                warn!(
+                    "session not ended whole endpoint={} reason=\"{ended}\"",
+                    Quoted(&self.endpoint.id)
+                );
+            }
+        }
+        for listener in self.audience.all_leave() {
+            listener.closed();
+        }
+    }
+}
+
+impl Duty for Owner {
+    type Command = Command;
+
+    fn started(&mut self, child: &mut Child) {
+        let told = self.cli().turn_end == config::TurnEnd::Auto;
+        self.input = if told { Input::of(child) } else { None };
+        for line in self.files.drain(..) {
+            child.pipes.stdin.push(line);
+        }
+        if let Some(message) = self.opening.take() {
+            self.open_turn(message, child);
+        }
+    }
+
+    fn command(&mut self, command: Command, child: &mut Child) {
+        match command {
+            Command::Join(listener) => self.audience.join(*listener),
+            Command::Turn(_) | Command::File(_) if child.is_leaving() => {
+                self.later.push_back(command);
+            }
+            Command::Turn(message) => self.open_turn(message, child),
+            Command::Input(piece) | Command::File(piece) => {
+                child.pipes.stdin.push(piece);
+                self.stirred(Instant::now());
+            }
+            Command::Stop { from } => {
+                if self.turn.as_ref().is_none_or(|turn| turn.from == from) {
+                    child.interrupt();
+                }
+            }
+            Command::End { from } => {
+                if self.turn.as_ref().is_some_and(|turn| turn.from == from) {
+                    child.end();
+                }
+            }
+            Command::IdleExpired { from, turn } => self.idle_expired(from, turn, child),
+            Command::Reconfigure(endpoint) => self.reconfigure(endpoint),
+            Command::Leave { from } => {
+                self.leave(from);
+                if self.closing {
+                    child.abandon();
+                }
+            }
+            Command::Close => self.close(child),
+        }
+    }
+
+    fn deserted(&mut self, child: &mut Child) {
+        self.close(child);
+    }
+
+    fn output(&mut self, stream: Stream, bytes: &[u8], now: Instant) {
+        self.audience.push(stream, bytes, now);
+        self.stirred(now);
+    }
+
+    fn has_room(&self) -> bool {
+        self.audience.has_room()
+    }
+
+    fn wake_when_room(&self, waker: Waker) {
+        self.audience.wake_when_room(&waker);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let look = self.turn.as_ref().and_then(|turn| turn.looks.as_ref()).map(Schedule::next);
+        [self.audience.due(), look].into_iter().flatten().min()
+    }
+
+    fn time(&mut self, child: &mut Child, now: Instant) {
+        self.audience.send_due(now);
+        self.look(child, now);
+    }
+}

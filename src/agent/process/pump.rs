@@ -1,0 +1,390 @@
+//! The pipe thread of a child: one `poll` over its output, its input while
+//! there is a backlog, and a waker.
+//!
+//! The thread that calls [`run`] owns the child until nothing of it is left to
+//! read. What output means and when a turn ends is its profile's business,
+//! behind [`Duty`]. Nothing wakes the thread while nothing happens.
+//!
+//! Cost of a byte: the kernel's copy into the reading buffer here, and one
+//! pass from there into the frame (by the profile's stream). The buffer holds
+//! what a pipe holds, and is given back as soon as a `poll` finds no output.
+
+use std::io;
+use std::mem;
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Pid;
+
+use super::course::{Course, Facts, Step};
+use super::end::{self, Ending, Progress};
+use super::family::Family;
+use super::pipes::{Pipes, READ, Read, Stream};
+use super::reaper::{ExitWatch, exit_code};
+use crate::wake::{self, WakeFd, Waker};
+
+/// Full buffers taken from one stream before anything else is looked at.
+const READS_IN_A_ROW: usize = 4;
+
+/// What a profile makes of its child. Called in the pipe thread; nothing may block.
+pub trait Duty {
+    /// What its agent says to the pipe thread.
+    type Command;
+    /// The child runs.
+    fn started(&mut self, _child: &mut Child) {}
+    /// Something came by channel.
+    fn command(&mut self, command: Self::Command, child: &mut Child);
+    /// The agent is gone without a word.
+    fn deserted(&mut self, child: &mut Child) {
+        child.abandon();
+    }
+    /// Output, as it came.
+    fn output(&mut self, stream: Stream, bytes: &[u8], now: Instant);
+    /// Whether more output may be read.
+    fn has_room(&self) -> bool;
+    /// Wake the thread once there is room.
+    fn wake_when_room(&self, waker: Waker);
+    /// When [`Duty::time`] is to be called; `None`: nothing is planned.
+    fn due(&self) -> Option<Instant>;
+    /// The moment of [`Duty::due`] has come.
+    fn time(&mut self, child: &mut Child, now: Instant);
+}
+
+/// A running child in its pipe thread. Dropped, everything of it is killed.
+#[derive(Debug)]
+pub struct Child {
+    /// Our ends of its standard streams.
+    pub pipes: Pipes,
+    /// One terminal instead of three pipes.
+    pub tty: bool,
+    exit: ExitWatch,
+    processes: Living,
+    end: Option<End>,
+}
+
+/// Everything that came of a child.
+#[derive(Debug)]
+enum Living {
+    Free(Family),
+    Ending(Ending),
+    /// As far as that was possible.
+    Ended(end::Ended),
+}
+
+/// How a child is to be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All its output matters.
+    Drained,
+    /// Output there is no room for is given up: its session ends.
+    Abandoned,
+}
+
+/// How a child ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code, 128+n for signal n; `None` when it could not be ended.
+    pub exit_code: Option<i32>,
+    /// Bytes of output that were given up.
+    pub unread: u64,
+    /// What came of its processes.
+    pub rest: Rest,
+}
+
+/// What came of the processes of a child that has ended.
+#[derive(Debug)]
+pub enum Rest {
+    /// Nothing of it lives.
+    Nothing,
+    /// It left a daemon behind. Dropped, that is killed.
+    Alive(Family),
+    /// These could not be ended.
+    Unending(end::Ended),
+}
+
+impl Child {
+    /// A child as it was launched; `waker` wakes the thread that will run it.
+    pub fn new(pipes: Pipes, tty: bool, exit: ExitWatch, family: Family, waker: Waker) -> Self {
+        exit.wake_on_exit(waker);
+        Self { pipes, tty, exit, processes: Living::Free(family), end: None }
+    }
+
+    /// Its first process.
+    pub fn root(&self) -> Pid {
+        self.exit.pid()
+    }
+
+    /// Ends everything of it: TERM, five seconds, KILL.
+    pub fn end(&mut self) {
+        self.end.get_or_insert(End::Drained);
+    }
+
+    /// As [`Child::end`], for a session that ends: what it still writes is
+    /// taken only as far as there is room.
+    pub fn abandon(&mut self) {
+        self.end = Some(End::Abandoned);
+    }
+
+    /// Whether it has exited or is being ended: nothing may be asked of it any more.
+    pub fn is_leaving(&self) -> bool {
+        self.end.is_some() || self.exit.try_status().is_some()
+    }
+
+    /// SIGINT to what runs in the foreground.
+    pub fn interrupt(&self) {
+        let terminal = self.pipes.pollable(Stream::Stdout).filter(|_| self.tty);
+        if let Living::Free(family) = &self.processes {
+            family.interrupt(terminal);
+        }
+    }
+
+    /// Closing its input ends many a program that ignores TERM. A terminal is
+    /// hung up, for which all of its master has to be closed.
+    fn begin_end(&mut self, now: Instant) {
+        self.pipes.stdin.close();
+        if self.tty {
+            self.pipes.close();
+        }
+        let nothing = Living::Ended(end::Ended::default());
+        self.processes = match mem::replace(&mut self.processes, nothing) {
+            Living::Free(family) => Living::Ending(Ending::begin(family, now + end::GRACE)),
+            begun => begun,
+        };
+    }
+
+    /// Goes on with the end; when to do so again.
+    fn go_on_ending(&mut self, now: Instant) -> Option<Instant> {
+        let Living::Ending(ending) = &mut self.processes else { return None };
+        match ending.step(now) {
+            Progress::Waiting(until) => Some(until),
+            Progress::Over(ended) => {
+                self.processes = Living::Ended(ended);
+                None
+            }
+        }
+    }
+
+    fn facts(&self, course: &Course) -> Facts {
+        Facts {
+            exited: self.exit.try_status().is_some(),
+            end_wanted: self.end.is_some(),
+            ended: self.pipes.ended(),
+            held: course.asks_for_holders() && self.pipes.held(),
+            over: matches!(self.processes, Living::Ended(_)),
+            empty: course.is_last() && !self.pipes.has_output(),
+        }
+    }
+
+    fn ended(self, unread: u64) -> Ended {
+        let rest = match self.processes {
+            Living::Free(mut family) => {
+                if family.living(&[]).is_empty() {
+                    family.is_over();
+                    Rest::Nothing
+                } else {
+                    Rest::Alive(family)
+                }
+            }
+            Living::Ending(ending) => Rest::Unending(ending.finish()),
+            Living::Ended(ended) if ended.left > 0 => Rest::Unending(ended),
+            Living::Ended(_) => Rest::Nothing,
+        };
+        Ended { exit_code: self.exit.try_status().map(exit_code), unread, rest }
+    }
+}
+
+/// The sending half of a pipe thread. Cheap to clone.
+#[derive(Debug)]
+pub struct Handle<C> {
+    commands: Sender<C>,
+    waker: Waker,
+}
+
+/// The receiving half of a pipe thread: it outlives the children.
+#[derive(Debug)]
+pub struct Inbox<C> {
+    commands: Receiver<C>,
+    wake: WakeFd,
+    waker: Waker,
+}
+
+/// Makes the two halves. The channel has no bound of its own: what a hub can
+/// put into it is bounded by the permits that travel with it.
+///
+/// # Errors
+/// When the process is out of descriptors.
+pub fn channel<C>() -> io::Result<(Handle<C>, Inbox<C>)> {
+    let (commands, received) = unbounded();
+    let (waker, wake) = wake::pair()?;
+    let handle = Handle { commands, waker: waker.clone() };
+    Ok((handle, Inbox { commands: received, wake, waker }))
+}
+
+impl<C> Clone for Handle<C> {
+    fn clone(&self) -> Self {
+        Self { commands: self.commands.clone(), waker: self.waker.clone() }
+    }
+}
+
+impl<C> Handle<C> {
+    /// Tells the thread. `false` when it has ended.
+    pub fn send(&self, command: C) -> bool {
+        let sent = self.commands.send(command).is_ok();
+        self.waker.wake();
+        sent
+    }
+}
+
+impl<C> Inbox<C> {
+    /// Waits for a command while there is no child; `None` when all senders are gone.
+    pub fn wait(&self) -> Option<C> {
+        self.commands.recv().ok()
+    }
+
+    /// What wakes this thread.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+}
+
+/// Runs the pipe thread of one child until it and its output have ended.
+pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -> Ended {
+    let mut course = Course::new();
+    let mut buffer = Vec::new();
+    let mut asked_for_room = false;
+    duty.started(&mut child);
+    // What came before the child did not necessarily leave a wake-up.
+    take_commands(&mut child, duty, inbox);
+    loop {
+        let now = Instant::now();
+        let ending_until = child.go_on_ending(now);
+        let held_until = match course.step(child.facts(&course), now) {
+            Step::Wait(until) => until,
+            Step::CloseInput => {
+                child.pipes.stdin.close();
+                continue;
+            }
+            Step::End => {
+                // A hang-up takes with it what a terminal still holds.
+                read(&mut child, duty, Stream::Stdout, &mut buffer, now);
+                child.begin_end(now);
+                continue;
+            }
+            Step::Done => return child.ended(0),
+        };
+
+        let has_room = duty.has_room();
+        if !has_room && course.is_last() && child.end == Some(End::Abandoned) {
+            let unread = child.pipes.unread_output();
+            return child.ended(unread);
+        }
+        if !has_room && !asked_for_room {
+            duty.wake_when_room(inbox.waker());
+            asked_for_room = true;
+        }
+
+        let wake_at = [ending_until, held_until, duty.due()].into_iter().flatten().min();
+        if wake_at.is_none() {
+            buffer = Vec::new();
+        }
+        let ready = wait(&child, inbox, has_room, wake_at, now);
+        if ready.woken {
+            inbox.wake.drain();
+            // Room may have come and gone to another session again.
+            asked_for_room = false;
+            take_commands(&mut child, duty, inbox);
+        }
+        if ready.writable {
+            child.pipes.stdin.write();
+        }
+        let now = Instant::now();
+        if ready.readable == [false; 2] {
+            buffer = Vec::new();
+        }
+        for stream in Stream::BOTH {
+            if ready.readable[stream as usize] {
+                read(&mut child, duty, stream, &mut buffer, now);
+            }
+        }
+        if duty.due().is_some_and(|due| due <= now) {
+            duty.time(&mut child, now);
+        }
+    }
+}
+
+fn take_commands<D: Duty>(child: &mut Child, duty: &mut D, inbox: &Inbox<D::Command>) {
+    loop {
+        match inbox.commands.try_recv() {
+            Ok(command) => duty.command(command, child),
+            Err(TryRecvError::Empty) => return,
+            Err(TryRecvError::Disconnected) => return duty.deserted(child),
+        }
+    }
+}
+
+/// Reads one stream until it is empty or there is no room, and not for ever.
+fn read<D: Duty>(
+    child: &mut Child,
+    duty: &mut D,
+    stream: Stream,
+    buffer: &mut Vec<u8>,
+    now: Instant,
+) {
+    for _ in 0..READS_IN_A_ROW {
+        if !duty.has_room() {
+            return;
+        }
+        let Read::Bytes(length) = child.pipes.read(stream, buffer) else { return };
+        duty.output(stream, buffer, now);
+        if length < READ {
+            return;
+        }
+    }
+}
+
+/// What a `poll` found.
+#[derive(Default)]
+struct Ready {
+    woken: bool,
+    writable: bool,
+    readable: [bool; 2],
+}
+
+fn readable(end: BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(end, PollFlags::IN)
+}
+
+/// The one place where the thread waits.
+fn wait<C>(
+    child: &Child,
+    inbox: &Inbox<C>,
+    has_room: bool,
+    wake_at: Option<Instant>,
+    now: Instant,
+) -> Ready {
+    let backlog = child.pipes.stdin.backlog();
+    let outputs = Stream::BOTH.map(|stream| child.pipes.pollable(stream).filter(|_| has_room));
+    let mut polled = Vec::with_capacity(4);
+    polled.push(PollFd::new(&inbox.wake, PollFlags::IN));
+    polled.extend(backlog.map(|end| PollFd::from_borrowed_fd(end, PollFlags::OUT)));
+    polled.extend(outputs.iter().flatten().copied().map(readable));
+    if let Living::Ending(ending) = &child.processes {
+        // These only end the wait: the next round goes on ending.
+        polled.extend(ending.fds().map(readable));
+    }
+    let pause = wake_at.map(|at| at.saturating_duration_since(now));
+    // A wait too long for the type is as good as one without end.
+    let pause = pause.and_then(|pause| Timespec::try_from(pause).ok());
+    if poll(&mut polled, pause.as_ref()).is_err() {
+        // EINTR, a wake-up for nothing: the other errors of poll are a bad
+        // pointer and more descriptors than one may have.
+        return Ready::default();
+    }
+    let mut said = polled.iter().map(|polled| !polled.revents().is_empty());
+    let mut next = || said.next().unwrap_or(false);
+    let woken = next();
+    let writable = backlog.is_some() && next();
+    Ready { woken, writable, readable: outputs.map(|output| output.is_some() && next()) }
+}

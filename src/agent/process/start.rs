@@ -1,0 +1,127 @@
+//! From an endpoint to a child in its pipe thread: what the agents that run
+//! processes have in common about starting them.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::launch::{self, LaunchError, Launcher};
+use super::mark::Mark;
+use super::pipes::Pipes;
+use super::plan::{Owner, PlanError, Request, SpawnPlan, Stdio};
+use super::pump::Child;
+use super::stdin::Stdin;
+use crate::config::{Endpoint, Program};
+use crate::wake::Waker;
+
+/// Decides what a planned child may touch: fills in its cage, and whatever the
+/// cage needs in its environment. The error is for the user.
+pub type Confine =
+    Arc<dyn Fn(&Endpoint, Option<&Path>, &mut SpawnPlan) -> Result<(), String> + Send + Sync>;
+
+/// What children are started with. Cheap to clone.
+#[derive(Clone)]
+pub struct Kit {
+    /// What starts them.
+    pub launcher: Launcher,
+    /// Names of variables no child may inherit.
+    pub hub_variables: Arc<[String]>,
+    /// What confines them.
+    pub confine: Confine,
+}
+
+/// The child that is wanted.
+pub struct Wanted<'a> {
+    /// Its endpoint, with what was pushed.
+    pub endpoint: &'a Endpoint,
+    /// What of it is executed.
+    pub program: &'a Program,
+    /// Whose it is; `None` for a process that several sessions share.
+    pub owner: Option<Owner<'a>>,
+    /// Where uploads for it lie.
+    pub upload_dir: Option<&'a Path>,
+    /// Further variables.
+    pub given: &'a [(&'static str, OsString)],
+    /// The mark of its session.
+    pub mark: &'a Mark,
+    /// Pipes or a terminal.
+    pub stdio: Stdio,
+}
+
+impl Kit {
+    /// Decides everything about a child; finds a missing command or directory.
+    ///
+    /// # Errors
+    /// In words for the user.
+    pub fn plan(&self, wanted: &Wanted) -> Result<SpawnPlan, StartError> {
+        let mut plan = SpawnPlan::new(&Request {
+            endpoint: wanted.endpoint,
+            program: wanted.program,
+            owner: wanted.owner,
+            given: wanted.given,
+            mark: wanted.mark,
+            hub_variables: &self.hub_variables,
+            stdio: wanted.stdio,
+        })
+        .map_err(StartError::Plan)?;
+        (self.confine)(wanted.endpoint, wanted.upload_dir, &mut plan)
+            .map_err(StartError::Confine)?;
+        Ok(plan)
+    }
+
+    /// Starts a planned child; `waker` wakes its pipe thread when it exits.
+    /// Blocks for the launch deadline at most.
+    ///
+    /// # Errors
+    /// In words for the user.
+    pub fn launch(&self, plan: &SpawnPlan, waker: Waker) -> Result<Child, StartError> {
+        let child = self.launcher.launch(plan).map_err(StartError::Launch)?;
+        let launch::Child { stdin, stdout, stderr, exit, family } = child;
+        let tty = stdin.is_none();
+        let stdin = match stdin {
+            Some(stdin) => stdin,
+            None => rustix::io::fcntl_dupfd_cloexec(&stdout, 0)
+                .map_err(|errno| StartError::Descriptors(errno.into()))?,
+        };
+        let pipes = Pipes::new(Stdin::new(stdin), stdout, stderr);
+        Ok(Child::new(pipes, tty, exit, family, waker))
+    }
+}
+
+/// Why a child could not be started.
+#[derive(Debug)]
+pub enum StartError {
+    /// Something it needs is not there.
+    Plan(PlanError),
+    /// It cannot be confined as configured.
+    Confine(String),
+    /// The launcher failed.
+    Launch(LaunchError),
+    /// This process may open no more files.
+    Descriptors(std::io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan(error) => error.fmt(f),
+            Self::Confine(reason) => f.write_str(reason),
+            Self::Launch(error) => error.fmt(f),
+            Self::Descriptors(error) => {
+                write!(f, "no descriptor for the agent's terminal: {error}; close some sessions")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Plan(error) => Some(error),
+            Self::Launch(error) => Some(error),
+            Self::Descriptors(error) => Some(error),
+            Self::Confine(_) => None,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Opens agents: from a session's context to the agent of its endpoint's profile.
+//!
+//! The one place that knows all profiles; a further one is added here.
+
+use std::sync::Arc;
+
+use super::cli::CliAgent;
+use super::cli::shared::SharedProcesses;
+use super::confine::confine;
+use super::external::{ExternalAgent, SharedAdapters};
+use super::http::HttpAgent;
+use super::job::JobAgent;
+use super::process::launch::Launcher;
+use super::process::start::Kit;
+use super::{Agent, AgentContext};
+use crate::config::Profile;
+use crate::files::Files;
+
+/// What agents are made with. Cheap to clone.
+#[derive(Clone)]
+pub struct Workshop {
+    kit: Kit,
+    files: Files,
+    shared: Arc<SharedProcesses>,
+    adapters: Arc<SharedAdapters>,
+}
+
+impl Workshop {
+    /// For children started by `launcher`; `hub_variables` are kept from them.
+    pub fn new(launcher: Launcher, hub_variables: &[String], files: Files) -> Self {
+        let kit = Kit { launcher, hub_variables: hub_variables.into(), confine: Arc::new(confine) };
+        Self { kit, files, shared: Arc::default(), adapters: Arc::default() }
+    }
+
+    /// Opens the agent of one session. Blocks for the launch deadline at most.
+    ///
+    /// # Errors
+    /// Why it cannot be, in words for the user.
+    pub fn open(&self, context: AgentContext) -> Result<Box<dyn Agent>, String> {
+        let endpoint = Arc::clone(&context.endpoint);
+        Ok(match &endpoint.profile {
+            Profile::Cli(cli) => Box::new(CliAgent::open(context, cli, &self.kit, &self.shared)?),
+            Profile::Job(_) => Box::new(JobAgent::open(context, &self.kit)?),
+            Profile::Http(_) => Box::new(HttpAgent::new(context)),
+            Profile::External(_) => {
+                Box::new(ExternalAgent::open(context, &self.kit, &self.files, &self.adapters)?)
+            }
+        })
+    }
+
+    /// Ends the processes that outlive their sessions, all at once, and waits for
+    /// that: six seconds at most, whatever they do.
+    pub fn shutdown(&self) {
+        let mut threads = self.shared.close();
+        threads.append(&mut self.adapters.close());
+        for thread in threads {
+            // A panic in there has been told already, and ends the process.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What there is to say about a configuration, as data: problems by place, facts
+//! by endpoint. How it looks is not known here.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use crate::agent::locate;
+use crate::config::checked::Checked;
+use crate::config::problem::{Place, Source};
+use crate::config::{Endpoint, Enforce, Environment, Examination, Problem, Runtime};
+
+use super::facts::{self, Fact};
+
+/// A whole check.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The file.
+    pub file: String,
+    /// What has to be changed.
+    pub errors: Vec<Finding>,
+    /// What one should know.
+    pub warnings: Vec<Finding>,
+    /// Facts about link and gateway, as far as they could be decided.
+    #[serde(serialize_with = "as_map")]
+    pub runtime: Vec<Fact>,
+    /// The endpoints, in the order of the file.
+    pub endpoints: Vec<EndpointReport>,
+}
+
+/// A problem with the place it stands at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// JSON path; empty for the whole file.
+    pub path: String,
+    /// Line, counted from 1.
+    pub line: Option<usize>,
+    /// Column in characters, counted from 1.
+    pub column: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// One endpoint.
+#[derive(Debug, Serialize)]
+pub struct EndpointReport {
+    /// JSON path, for instance `endpoints[2]`.
+    pub path: String,
+    /// Its id, where it has one.
+    pub id: String,
+    /// What people see.
+    pub name: String,
+    /// Its profile.
+    pub profile: String,
+    /// What it would do; empty when it cannot be decided.
+    #[serde(serialize_with = "as_map")]
+    pub facts: Vec<Fact>,
+}
+
+impl Report {
+    /// Looks at everything a file says.
+    pub fn of(examination: &Examination, environment: &dyn Environment) -> Self {
+        let mut looking =
+            Looking { environment, source: &examination.source, errors: vec![], warnings: vec![] };
+        let endpoints = examination
+            .endpoints
+            .iter()
+            .map(|read| looking.endpoint(&read.checked, read.decided.as_ref(), examination))
+            .collect();
+        let problems = &examination.problems;
+        Self {
+            file: examination.source.file().to_owned(),
+            errors: findings(&problems.errors, &looking.errors),
+            warnings: findings(&problems.warnings, &looking.warnings),
+            runtime: facts::of_gateway(examination.hub.as_ref(), examination.runtime.as_ref()),
+            endpoints,
+        }
+    }
+
+    /// Whether the configuration can be used.
+    pub fn ok(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Adds that `$AMURG_CONFIG` names a file that does not exist.
+    pub fn pass_over(&mut self, path: &Path) {
+        let message = format!(
+            "$AMURG_CONFIG names {path:?}, which does not exist; this file is read instead"
+        );
+        let hint = Some("correct the variable, or unset it".into());
+        self.warnings
+            .insert(0, Finding { path: String::new(), line: None, column: None, message, hint });
+    }
+
+    /// As one JSON object on lines of its own.
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct WithVerdict<'a> {
+            ok: bool,
+            #[serde(flatten)]
+            report: &'a Report,
+        }
+        let report = WithVerdict { ok: self.ok(), report: self };
+        // Strings and lists only: nothing in it can fail.
+        serde_json::to_string_pretty(&report).map(|json| json + "\n").unwrap_or_default()
+    }
+}
+
+/// Facts as an object in JSON.
+fn as_map<S: Serializer>(facts: &[Fact], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(facts.iter().map(|fact| (fact.name, &fact.value)))
+}
+
+fn findings(read: &[Problem], looked: &[Problem]) -> Vec<Finding> {
+    let mut all: Vec<&Problem> = read.iter().chain(looked).collect();
+    all.sort_by_key(|problem| problem.position);
+    let finding = |problem: &Problem| Finding {
+        path: problem.path.clone(),
+        line: problem.position.map(|position| position.line),
+        column: problem.position.map(|position| position.column),
+        message: problem.message.clone(),
+        hint: problem.hint.clone(),
+    };
+    all.into_iter().map(finding).collect()
+}
+
+/// Holds a configuration against this machine.
+struct Looking<'a> {
+    environment: &'a dyn Environment,
+    source: &'a Source,
+    errors: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Looking<'_> {
+    fn endpoint(
+        &mut self,
+        checked: &Checked,
+        decided: Option<&Arc<Endpoint>>,
+        examination: &Examination,
+    ) -> EndpointReport {
+        let text = |key: &str| checked.str(key).unwrap_or_default().to_owned();
+        let mut facts = Vec::new();
+        if let Some(endpoint) = decided {
+            facts.extend(self.program(checked, endpoint));
+            facts.extend(facts::of_endpoint(endpoint, examination.runtime.as_ref()));
+        }
+        let id = text("id");
+        EndpointReport {
+            path: checked.place.path.clone(),
+            name: decided.map_or_else(|| id.clone(), |endpoint| endpoint.name.clone()),
+            profile: text("profile"),
+            id,
+            facts,
+        }
+    }
+
+    /// Which program would run, and where.
+    fn program(&mut self, checked: &Checked, endpoint: &Endpoint) -> Vec<Fact> {
+        let Some(program) = endpoint.profile.program() else { return Vec::new() };
+        let home = self.environment.home_dir();
+        let directory = locate::start_directory(endpoint, home.as_deref());
+        let block = checked.configured_block();
+        if let Err(error) = &directory {
+            let (message, hint) = error.explain();
+            self.error(&directory_place(checked, block, endpoint), message, hint);
+        }
+        // A child's own PATH wins over the one it inherits.
+        let inherited = || self.environment.variable("PATH");
+        let path: Option<OsString> = program.env.get("PATH").map(Into::into).or_else(inherited);
+        let root = PathBuf::from("/");
+        let start = directory.as_ref().unwrap_or(&root);
+        let is_relative = program.command.contains('/') && !program.command.starts_with('/');
+        let found = match (&directory, is_relative) {
+            // Without its directory a relative command is nowhere, which was told.
+            (Err(_), true) => None,
+            _ => Some(locate::locate(&program.command, path.as_deref().map(OsStr::new), start)),
+        };
+        let command = match &found {
+            Some(Ok(file)) => facts::command_line(file.as_os_str(), &program.args),
+            _ => format!("{:?} (not found)", program.command),
+        };
+        if let Some(Err(error)) = &found {
+            let place = block.map(|block| block.place_of("command")).unwrap_or_default();
+            let (message, hint) = error.explain();
+            self.error(&place, message, hint);
+        }
+        if let Ok(directory) = &directory {
+            self.confinement(checked, endpoint, directory);
+        }
+        let shown = match &directory {
+            Ok(directory) => directory.display().to_string(),
+            Err(_) => "none".into(),
+        };
+        vec![Fact::new("command", command), Fact::new("directory", shown)]
+    }
+
+    /// Whether a confined agent can live in its directory.
+    fn confinement(&mut self, checked: &Checked, endpoint: &Endpoint, directory: &Path) {
+        let allowed = &endpoint.security.allowed_paths;
+        if allowed.is_empty() || endpoint.security.enforce == Enforce::Off {
+            return;
+        }
+        let Some(security) = checked.object("security") else { return };
+        let mut real = BTreeSet::new();
+        for (index, path) in allowed.iter().enumerate() {
+            match path.canonicalize() {
+                Ok(path) => drop(real.insert(path)),
+                Err(error) => {
+                    let place = security.place_of("allowed_paths");
+                    let message = format!("the path {path:?} cannot be used: {error}");
+                    let place = Place { path: format!("{}[{index}]", place.path), ..place };
+                    let hint = "make it, or remove it from the list";
+                    self.warnings.push(self.source.problem(&place, message, hint));
+                }
+            }
+        }
+        let inside = directory
+            .canonicalize()
+            .is_ok_and(|directory| real.iter().any(|path| directory.starts_with(path)));
+        if !inside {
+            let place = directory_place(checked, checked.configured_block(), endpoint);
+            let message = format!("the directory {directory:?} is outside of allowed_paths");
+            let hint = "start the agent inside: set security.cwd, or allow the directory";
+            self.error(&place, message, hint);
+        }
+    }
+
+    fn error(&mut self, place: &Place, message: String, hint: &str) {
+        self.errors.push(self.source.problem(place, message, hint));
+    }
+}
+
+/// Where the start directory is, or would be, written.
+fn directory_place(checked: &Checked, block: Option<&Checked>, endpoint: &Endpoint) -> Place {
+    match (endpoint.security.cwd.is_some(), checked.object("security"), block) {
+        (true, Some(security), _) => security.place_of("cwd"),
+        (_, _, Some(block)) => block.place_of("work_dir"),
+        _ => checked.place.clone(),
+    }
+}
+
+/// The sessions an endpoint may have at once: its own cap within the runtime's.
+pub fn session_cap(endpoint: &Endpoint, runtime: Option<&Runtime>) -> Option<usize> {
+    let all = runtime.map(|runtime| runtime.max_sessions);
+    endpoint.limits.max_sessions.into_iter().chain(all).min()
+}

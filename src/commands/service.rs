@@ -1,0 +1,236 @@
+//! A running service and what is asked of it from outside: signals, the control
+//! socket, systemd. One loop on the main thread; it decides nothing about
+//! sessions or the link.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, at, bounded, never, select, unbounded};
+use log::{error, info, warn};
+
+use crate::agent::process::reaper::Reaper;
+use crate::config::Options;
+use crate::control::server::Server;
+use crate::control::{self, Answer, Request};
+use crate::logging::{self, Quoted};
+use crate::runtime::Runtime;
+use crate::signals::{self, Notice, SignalThread};
+
+/// Longest wait of the control socket for the main loop.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What the main thread listens to.
+pub struct Service {
+    signals: SignalThread,
+    notices: Receiver<Notice>,
+    links: (Sender<bool>, Receiver<bool>),
+}
+
+/// A question from the control socket and where its answer goes.
+type Asked = (Request, Sender<Answer>);
+
+impl Service {
+    /// Takes the signals over.
+    ///
+    /// # Errors
+    /// When a handler cannot be set, or a thread cannot be had.
+    pub fn listen(reaper: Reaper) -> io::Result<Self> {
+        let (notice, notices) = unbounded();
+        let signals = signals::start(reaper, move |told| {
+            let _ = notice.send(told);
+        })?;
+        Ok(Self { signals, notices, links: unbounded() })
+    }
+
+    /// Told whenever the connection is registered or lost.
+    pub fn link_changes(&self) -> Box<dyn Fn(bool) + Send> {
+        let links = self.links.0.clone();
+        Box::new(move |connected| {
+            let _ = links.send(connected);
+        })
+    }
+
+    /// Serves until a signal, or a drain, ends it.
+    pub fn serve(self, runtime: Runtime, named: Option<&Path>, state_dir: &Path) {
+        let (ask, asked) = unbounded();
+        let _server = control_server(state_dir, ask);
+        let mut desk =
+            Desk { runtime, named, connected: false, waiting: Vec::new(), drained: never() };
+        tell_systemd(&[sd_notify::NotifyState::Ready, desk.status_text()]);
+        let pulse = sd_notify::watchdog_enabled().map(|period| period / 2);
+        let mut next_pulse = pulse.map(|period| Instant::now() + period);
+        loop {
+            let patience = desk.next_deadline().map_or_else(never, at);
+            let beat = next_pulse.map_or_else(never, at);
+            select! {
+                recv(self.notices) -> notice => match notice {
+                    Ok(Notice::Reload) => desk.reload(),
+                    Ok(Notice::Terminate) | Err(_) => break,
+                },
+                recv(self.links.1) -> connected => desk.link_changed(connected == Ok(true)),
+                recv(asked) -> asked => {
+                    if let Ok((request, answer)) = asked {
+                        desk.attend(request, answer);
+                    }
+                }
+                recv(desk.drained) -> _ => {
+                    info!("drained");
+                    break;
+                }
+                recv(patience) -> _ => desk.give_up_waiting(),
+                recv(beat) -> _ => {
+                    // Only while the threads answer; a slow disk or an absent hub is no illness.
+                    if desk.runtime.is_healthy() {
+                        tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+                    } else {
+                        error!("a thread does not answer; the service manager will restart this process");
+                    }
+                    next_pulse = pulse.map(|period| Instant::now() + period);
+                }
+            }
+        }
+        info!("stopping");
+        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+        desk.runtime.shutdown();
+        self.signals.stop();
+    }
+}
+
+fn control_server(state_dir: &Path, ask: Sender<Asked>) -> Option<Server> {
+    let runtime_directory = std::env::var_os("RUNTIME_DIRECTORY");
+    let path = control::socket_path(state_dir, runtime_directory.as_deref().map(Path::new));
+    let handler = move |request: Request| {
+        let wait = match &request {
+            Request::WaitConnected { timeout_ms } => Duration::from_millis(*timeout_ms),
+            _ => Duration::ZERO,
+        };
+        let (answer, answered) = bounded(1);
+        let busy = || Answer::Refused { reason: "the runtime is busy or stopping".into() };
+        if ask.send((request, answer)).is_err() {
+            return busy();
+        }
+        answered.recv_timeout(wait + PATIENCE).unwrap_or_else(|_| busy())
+    };
+    Server::start(&path, std::sync::Arc::new(handler))
+        .inspect_err(|error| warn!("no control socket path={} error={error}", path.display()))
+        .ok()
+}
+
+fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    // Nobody listens where there is no service manager.
+    let _ = sd_notify::notify(states);
+}
+
+/// What a request needs to be answered.
+struct Desk<'a> {
+    runtime: Runtime,
+    named: Option<&'a Path>,
+    connected: bool,
+    /// Who waits for a connection, and until when.
+    waiting: Vec<(Instant, Sender<Answer>)>,
+    drained: Receiver<()>,
+}
+
+impl Desk<'_> {
+    fn attend(&mut self, request: Request, answer: Sender<Answer>) {
+        let done = |text: &str| Answer::Done { text: text.into() };
+        let reply = match request {
+            Request::Status => self.status(),
+            Request::WaitConnected { .. } if self.connected => self.status(),
+            Request::WaitConnected { timeout_ms } => {
+                let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+                return self.waiting.push((deadline, answer));
+            }
+            Request::Reload => {
+                self.reload();
+                done("read again; the log says how it went")
+            }
+            Request::Drain => {
+                self.drained = self.runtime.drain();
+                done("open turns are finished, then the runtime stops")
+            }
+            Request::LogLevel { level } => match level.parse() {
+                Ok(level) => {
+                    logging::set_level(level);
+                    info!("log level changed level={level}");
+                    done("changed, until the next reload")
+                }
+                Err(_) => Answer::Refused {
+                    reason: "a level is error, warn, info, debug or trace".into(),
+                },
+            },
+            Request::Close { session } => {
+                if self.runtime.close_session(session) {
+                    done("the session is being closed")
+                } else {
+                    Answer::Refused { reason: "there is no such session; status lists them".into() }
+                }
+            }
+        };
+        // Whoever asked may have gone.
+        let _ = answer.send(reply);
+    }
+
+    fn status(&self) -> Answer {
+        Answer::Status(Box::new(self.runtime.report()))
+    }
+
+    fn reload(&mut self) {
+        let begun = sd_notify::NotifyState::monotonic_usec_now();
+        if let Ok(now) = begun {
+            tell_systemd(&[sd_notify::NotifyState::Reloading, now]);
+        }
+        match super::load_for_reload(self.named, Options::default()) {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    warn!("{}", warning.in_one_line());
+                }
+                logging::set_level(loaded.config.runtime.log_level);
+                self.runtime.reload(loaded.config);
+            }
+            Err(problems) => {
+                error!("configuration not read again: nothing changes");
+                for problem in problems.lines() {
+                    error!("{}", Quoted(problem));
+                }
+            }
+        }
+        tell_systemd(&[sd_notify::NotifyState::Ready, self.status_text()]);
+    }
+
+    fn link_changed(&mut self, connected: bool) {
+        self.connected = connected;
+        tell_systemd(&[self.status_text()]);
+        if connected {
+            self.answer_waiting(|_| true);
+        }
+    }
+
+    fn status_text(&self) -> sd_notify::NotifyState<'static> {
+        sd_notify::NotifyState::Status(if self.connected {
+            "connected to the hub"
+        } else {
+            "not connected to the hub"
+        })
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.waiting.iter().map(|(deadline, _)| *deadline).min()
+    }
+
+    fn give_up_waiting(&mut self) {
+        let now = Instant::now();
+        self.answer_waiting(|deadline| deadline <= now);
+    }
+
+    fn answer_waiting(&mut self, who: impl Fn(Instant) -> bool) {
+        let (over, waiting) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(deadline, _)| who(*deadline));
+        self.waiting = waiting;
+        let over: Vec<(Instant, Sender<Answer>)> = over;
+        for (_, answer) in over {
+            let _ = answer.send(self.status());
+        }
+    }
+}

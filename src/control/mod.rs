@@ -1,0 +1,134 @@
+//! The local socket of a running runtime: `status` asks it, `control` commands it.
+//!
+//! ```text
+//! status, control ──► socket (0600, owner only) ──► control thread ──► whoever knows
+//! ```
+//!
+//! One request a connection, one line of JSON each way. The socket takes
+//! commands only from the runtime's own user or root, and never from a process
+//! beneath the runtime: an agent must not command its gateway. It knows nothing
+//! of hubs or sessions; what a request means is its handler's business.
+
+pub mod client;
+pub mod peer;
+pub mod report;
+pub mod server;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use report::Report;
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "do")]
+pub enum Request {
+    /// The whole report.
+    Status,
+    /// Answered once connected, or at the deadline.
+    WaitConnected {
+        /// Longest wait, in milliseconds.
+        timeout_ms: u64,
+    },
+    /// Read configuration and token again.
+    Reload,
+    /// Finish open turns, take no new sessions, then stop.
+    Drain,
+    /// Log in this much detail from now on.
+    LogLevel {
+        /// `error`, `warn`, `info`, `debug` or `trace`.
+        level: String,
+    },
+    /// End one session.
+    Close {
+        /// Hub's id of the session.
+        session: String,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "answer")]
+pub enum Answer {
+    /// To [`Request::Status`] and [`Request::WaitConnected`].
+    Status(Box<Report>),
+    /// It was done, or has begun; the text says which.
+    Done {
+        /// For the person who asked.
+        text: String,
+    },
+    /// It could not be done.
+    Refused {
+        /// Why, for the person who asked.
+        reason: String,
+    },
+}
+
+/// Where a runtime with this state directory listens: systemd's runtime
+/// directory when it gave one, else beside its state.
+pub fn socket_path(state_dir: &Path, runtime_directory: Option<&Path>) -> PathBuf {
+    let name = state_dir.file_name().unwrap_or("runtime".as_ref());
+    match runtime_directory {
+        Some(directory) => directory.join(name).with_extension("sock"),
+        None => state_dir.join("control.sock"),
+    }
+}
+
+/// Where one may listen that was started with another environment than ours.
+pub fn candidates(state_dir: &Path, runtime_directory: Option<&Path>) -> Vec<PathBuf> {
+    let system = Path::new("/run/amurg");
+    let state_name = state_dir.file_name().unwrap_or("runtime".as_ref());
+    let mut paths = vec![
+        socket_path(state_dir, runtime_directory),
+        socket_path(state_dir, None),
+        socket_path(state_dir, Some(system)),
+        socket_path(&Path::new("/var/lib/amurg").join(state_name), None),
+    ];
+    paths.dedup();
+    paths
+}
+
+/// Nobody answered.
+#[derive(Debug)]
+pub enum AskError {
+    /// No socket, or nobody behind it: no runtime of that id is running here.
+    NotRunning {
+        /// Where it was looked for.
+        looked: Vec<PathBuf>,
+    },
+    /// Somebody is there who does not let us in.
+    Denied {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The conversation broke off.
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl std::fmt::Display for AskError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotRunning { looked } => {
+                let looked: Vec<_> = looked.iter().map(|path| path.display().to_string()).collect();
+                write!(f, "no running runtime found; looked for {}", looked.join(", "))
+            }
+            Self::Denied { path } => {
+                write!(
+                    f,
+                    "{}: not allowed; run this as the runtime's own user or as root",
+                    path.display()
+                )
+            }
+            Self::Broken { path, source } => write!(f, "{}: {source}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for AskError {}

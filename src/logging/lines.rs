@@ -1,0 +1,248 @@
+//! Log lines on their way to stderr: a bounded queue and the one thread that
+//! may block on it.
+//!
+//! Whoever logs never waits: a line that finds the queue full is counted, and
+//! the count is told once there is room. It does not know what a line says.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::threads;
+
+/// Most lines that wait for a stderr that does not take them.
+const QUEUE: usize = 1_024;
+
+/// Lines dropped since the start, because nobody read them.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Lines dropped since the start.
+pub(super) fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// The way into the queue. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Lines {
+    queue: Sender<Item>,
+    dropped: Arc<AtomicU64>,
+}
+
+enum Item {
+    /// A line without its newline.
+    Line(String),
+    /// Everything before this is written once it is answered.
+    Flush(Sender<()>),
+    /// The same, and the thread's end.
+    Stop(Sender<()>),
+}
+
+/// Starts the "log" thread. `dropped_line` words the line that tells a count of dropped ones.
+///
+/// # Errors
+/// When the system refuses another thread.
+pub(super) fn start(
+    writer: impl Write + Send + 'static,
+    dropped_line: impl Fn(u64) -> String + Send + 'static,
+) -> io::Result<(Lines, JoinHandle<()>)> {
+    let (queue, items) = bounded(QUEUE);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let lines = Lines { queue, dropped: Arc::clone(&dropped) };
+    let thread =
+        threads::spawn("log", move || write_lines(writer, &items, &dropped, dropped_line))?;
+    Ok((lines, thread))
+}
+
+impl Lines {
+    /// Queues a line, which holds no newline. Never blocks.
+    pub fn put(&self, line: String) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Item::Line(line)) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until everything so far is written, for `bound` at most. Returns whether it was.
+    pub fn flush(&self, bound: Duration) -> bool {
+        self.ask(Item::Flush, bound)
+    }
+
+    /// As [`Lines::flush`], and ends the thread. Later lines go nowhere.
+    pub fn stop(&self, bound: Duration) -> bool {
+        self.ask(Item::Stop, bound)
+    }
+
+    fn ask(&self, item: fn(Sender<()>) -> Item, bound: Duration) -> bool {
+        let deadline = Instant::now() + bound;
+        let (done, answer) = bounded(1);
+        self.queue.send_deadline(item(done), deadline).is_ok()
+            && answer.recv_deadline(deadline).is_ok()
+    }
+}
+
+fn write_lines(
+    mut writer: impl Write,
+    items: &Receiver<Item>,
+    dropped: &AtomicU64,
+    dropped_line: impl Fn(u64) -> String,
+) {
+    // A stderr that is closed or broken is nobody's business but its reader's.
+    let mut write = |mut line: String| {
+        line.push('\n');
+        let _ = writer.write_all(line.as_bytes());
+    };
+    for item in items {
+        match item {
+            Item::Line(line) => write(line),
+            Item::Flush(done) => drop(done.send(())),
+            Item::Stop(done) => {
+                let _ = done.send(());
+                return;
+            }
+        }
+        let count = dropped.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            write(dropped_line(count));
+        }
+    }
+}
+
+/// Collects what a formatter writes piece by piece and queues it line by line.
+pub(super) struct LineWriter {
+    lines: Lines,
+    line: Vec<u8>,
+}
+
+impl LineWriter {
+    pub fn new(lines: Lines) -> Self {
+        Self { lines, line: Vec::new() }
+    }
+}
+
+impl Write for LineWriter {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let mut pieces = piece.split(|&byte| byte == b'\n');
+        self.line.extend_from_slice(pieces.next().unwrap_or_default());
+        for next in pieces {
+            let line = std::mem::replace(&mut self.line, next.to_vec());
+            self.lines.put(String::from_utf8_lossy(&line).into_owned());
+        }
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Stderr without the lock of the standard library's, which a blocked write
+/// would hold against everybody else who says something there.
+pub(super) struct Stderr;
+
+#[cfg(unix)]
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let stderr = rustix::stdio::stderr();
+        loop {
+            match rustix::io::write(stderr, bytes) {
+                // Somebody we share it with made it non-blocking.
+                Err(rustix::io::Errno::AGAIN) => {
+                    poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], None)?;
+                }
+                written => return Ok(written?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(not(unix))]
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::stderr().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// A stderr whose reader can be slow: each write waits for a permit.
+    struct Slow {
+        permits: Receiver<()>,
+        entered: Sender<()>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.entered.send(());
+            // Disconnected: the reader is quick again.
+            let _ = self.permits.recv_timeout(SOON);
+            self.written.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn told(count: u64) -> String {
+        format!("dropped {count}")
+    }
+
+    #[test]
+    fn a_blocked_reader_blocks_nobody_and_the_lost_lines_are_told() {
+        let (permit, permits) = bounded(0);
+        let (entered, blocked) = crossbeam_channel::unbounded();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let slow = Slow { permits, entered, written: Arc::clone(&written) };
+        let (lines, thread) = start(slow, told).unwrap();
+        lines.put("first".into());
+        blocked.recv_timeout(SOON).unwrap();
+        // The thread is in its write: the queue takes its bound, and not one more.
+        for n in 0..QUEUE + 7 {
+            lines.put(n.to_string());
+        }
+        assert!(!lines.flush(Duration::from_millis(1)), "nothing can be flushed");
+        drop(permit);
+        assert!(lines.flush(SOON));
+        assert!(lines.stop(SOON));
+        thread.join().unwrap();
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        let got: Vec<&str> = text.lines().collect();
+        assert_eq!(got[..3], ["first", "dropped 7", "0"]);
+        assert_eq!(got.len(), QUEUE + 2);
+        assert_eq!(got.last(), Some(&"1023"));
+        lines.put("after the end".into());
+        assert!(!lines.flush(SOON));
+    }
+
+    #[test]
+    fn pieces_become_one_line() {
+        let (queue, items) = bounded(4);
+        let lines = Lines { queue, dropped: Arc::default() };
+        let mut writer = LineWriter::new(lines);
+        write!(writer, "a={} ", 1).unwrap();
+        assert!(items.is_empty());
+        writeln!(writer, "b={}", 2).unwrap();
+        assert!(matches!(items.try_recv(), Ok(Item::Line(line)) if line == "a=1 b=2"));
+    }
+}

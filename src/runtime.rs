@@ -1,0 +1,410 @@
+//! Puts the boxes together: from a decided configuration to a running gateway,
+//! and back to nothing.
+//!
+//! ```text
+//! hub ──► link reader ──► dispatcher ──► session worker ──► agent (pipes / HTTP)
+//! hub ◄── link writer ◄── outbox ◄────── session worker ◄── pipe readers
+//!                           watchdog ───► session worker      (deadlines)
+//! ```
+//!
+//! It owns every fixed thread and ends them in order; what they say to each
+//! other is their own business.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use log::{error, info, warn};
+
+use crate::agent::process::end;
+use crate::agent::process::launch::Launcher;
+use crate::agent::process::reaper::Reaper;
+use crate::agent::workshop::Workshop;
+use crate::config::Config;
+use crate::control::report::{self, Report};
+use crate::files::{FileLimits, Files, Keeper};
+use crate::hub::outbox::{EntryKind, Outbox};
+use crate::hub::{Hub, HubSettings, LinkState, LinkStatus, NoStore, TokenStore};
+use crate::ids;
+use crate::session::dispatcher::{self, Request, SessionStatus};
+use crate::session::notices;
+use crate::session::output::SessionOutput;
+use crate::session::registry::Remembered;
+use crate::session::worker;
+use crate::state::token::Binding;
+use crate::state::{Recovery, Run, State, StateError, Undelivered};
+use crate::threads;
+use crate::watchdog::Watchdog;
+
+/// How long a shutdown may take in all: what sends TERM kills after ten seconds.
+pub const SHUTDOWN: Duration = Duration::from_secs(8);
+/// What of it is left for delivery after the sessions are closed.
+const DELIVERY: Duration = Duration::from_millis(1500);
+/// How long leftovers of a killed run may take to end at the start.
+const LEFTOVERS: Duration = Duration::from_secs(5);
+
+/// How a runtime is started.
+pub struct Options {
+    /// Starts children, and knows who reaps them.
+    pub launcher: Launcher,
+    /// Whether the state directory is used; otherwise nothing outlives the process (`try`).
+    pub persistent: bool,
+    /// Told whenever the connection is registered or lost. Must not block.
+    pub link_changed: Box<dyn Fn(bool) + Send>,
+}
+
+/// Why a runtime cannot start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The state directory: another process holds it, or threads are short.
+    State(StateError),
+    /// Uploads cannot be stored.
+    Files {
+        /// `runtime.file_storage_path`
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A thread or descriptor could not be had.
+    Resources(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State(error) => error.fmt(f),
+            Self::Files { path, source } => write!(
+                f,
+                "runtime.file_storage_path {}: {source}; make it writable for this user or choose another",
+                path.display()
+            ),
+            Self::Resources(error) => write!(f, "threads or descriptors are short: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::Resources(error)
+    }
+}
+
+/// A running gateway.
+pub struct Runtime {
+    config: Config,
+    started: Instant,
+    hub: Hub,
+    state: State,
+    reaper: Reaper,
+    workshop: Workshop,
+    _keeper: Keeper,
+    watchdog: Watchdog,
+    requests: Sender<Request>,
+    dispatcher: JoinHandle<()>,
+}
+
+impl Runtime {
+    /// Starts every fixed thread and dials the hub; returns without waiting for it.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub fn start(config: Config, options: Options) -> Result<Self, StartError> {
+        let Options { launcher, persistent, link_changed } = options;
+        let reaper = launcher.reaper.clone();
+        let (state, recovery) = open_state(&config, persistent)?;
+        end_leftovers(&recovery, &launcher, &state);
+        let files = open_files(&config)?;
+        let keeper = Keeper::start(files.clone())?;
+        let watchdog = Watchdog::start()?;
+        let workshop = Workshop::new(launcher, &config.hub_variables, files.clone());
+
+        // One message at a time may wait between reader and dispatcher: each can be 32 MiB.
+        let (events, hub_events) = bounded(1);
+        let settings = hub_settings(&config, &state);
+        let hub = crate::hub::start(settings, events, config.runtime.max_buffered_bytes)?;
+        let outbox = hub.outbox();
+        close_what_was_open(&recovery, &outbox, &state, &config);
+
+        let (requests, asked) = unbounded();
+        let args = dispatcher::Args {
+            hub: hub_events,
+            requests: asked,
+            outbox,
+            watchdog: watchdog.handle(),
+            shared: worker::Shared {
+                runtime: Arc::new(config.runtime.clone()),
+                journal: state.journal(),
+                files,
+                agents: workshop.clone(),
+            },
+            remembered: remembered(&recovery),
+            seen: seen(recovery),
+            token_refreshed: Box::new(hub.token_sink()),
+            link_changed,
+            config: config.clone(),
+        };
+        let dispatcher = threads::spawn_large("dispatcher", move || dispatcher::run(args))?;
+        Ok(Self {
+            config,
+            started: Instant::now(),
+            hub,
+            state,
+            reaper,
+            workshop,
+            _keeper: keeper,
+            watchdog,
+            requests,
+            dispatcher,
+        })
+    }
+
+    /// Takes a new configuration without ending sessions or the connection,
+    /// where that is possible.
+    pub fn reload(&mut self, config: Config) {
+        self.hub.update(hub_settings(&config, &self.state));
+        self.ask(Request::Reload(Box::new(config.clone())));
+        self.config = config;
+        info!("configuration read again endpoints={}", self.config.endpoints.len());
+    }
+
+    /// Ends one session. False when there is none of that id.
+    pub fn close_session(&self, session_id: String) -> bool {
+        let (done, answer) = bounded(1);
+        self.ask(Request::CloseSession { session_id, done });
+        answer.recv_timeout(Duration::from_secs(1)).unwrap_or(false)
+    }
+
+    /// Takes no new work; the receiver hears when no turn is open.
+    pub fn drain(&self) -> Receiver<()> {
+        let (done, drained) = bounded(1);
+        self.ask(Request::Drain { done });
+        drained
+    }
+
+    /// Whether dispatcher and watchdog answer within two seconds.
+    pub fn is_healthy(&self) -> bool {
+        let (reply, sessions) = bounded(1);
+        self.ask(Request::Sessions { reply });
+        let deadline = Instant::now() + Duration::from_secs(2);
+        sessions.recv_deadline(deadline).is_ok() && self.watchdog.handle().ping(deadline)
+    }
+
+    /// What `status` shows.
+    pub fn report(&self) -> Report {
+        let (reply, sessions) = bounded(1);
+        self.ask(Request::Sessions { reply });
+        let sessions = sessions.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+        let link = self.hub.status();
+        let now = Instant::now();
+        Report {
+            version: env!("CARGO_PKG_VERSION").into(),
+            runtime_id: self.config.runtime.id.clone(),
+            pid: std::process::id(),
+            uptime_seconds: self.started.elapsed().as_secs_f64(),
+            sessions: sessions.live.iter().map(|session| shown(session, now)).collect(),
+            process: report::Process::current(),
+            connection: connection(&link, &self.config.hub.url.text),
+            buffered_bytes: link.buffered as u64,
+            unconfirmed_bytes: link.unconfirmed_bytes as u64,
+            counters: report::Counters {
+                messages_in: link.messages_in,
+                bytes_in: link.bytes_in,
+                messages_out: link.messages_out,
+                bytes_out: link.bytes_out,
+                reconnects: link.reconnects,
+                turns: sessions.turns,
+                refused: sessions.refused,
+                log_lines_dropped: crate::logging::dropped_lines(),
+                deadlines: self
+                    .watchdog
+                    .handle()
+                    .passed()
+                    .into_iter()
+                    .map(|(reason, count)| (reason.name().into(), count))
+                    .collect(),
+            },
+        }
+    }
+
+    fn ask(&self, request: Request) {
+        // The dispatcher ends only after this value is gone.
+        let _ = self.requests.send(request);
+    }
+
+    /// Closes every session, delivers what is pending, closes the socket: all
+    /// within [`SHUTDOWN`], and at once when agents end on TERM and nothing is pending.
+    pub fn shutdown(self) {
+        let begun = Instant::now();
+        let deadline = begun + SHUTDOWN;
+        let sessions_until = deadline - DELIVERY;
+        let (done, all_closed) = bounded(1);
+        self.ask(Request::Shutdown { done });
+        if all_closed.recv_deadline(sessions_until).is_err() {
+            error!("some sessions did not end in time");
+        } else if self.dispatcher.join().is_err() {
+            error!("the dispatcher panicked");
+        }
+        self.workshop.shutdown();
+        // What shed every mark of its session is still beneath this process.
+        let swept = end::sweep_descendants(&self.reaper, Instant::now());
+        if swept.left > 0 {
+            warn!("processes left behind count={}", swept.left);
+        }
+        let undelivered = self.hub.shutdown(deadline.max(Instant::now() + DELIVERY / 2));
+        let journal = self.state.journal();
+        if undelivered.entries > 0 {
+            warn!(
+                "messages not delivered count={} sessions={}",
+                undelivered.entries, undelivered.sessions
+            );
+            let (entries, sessions) = (undelivered.entries, undelivered.sessions);
+            journal.undelivered(Undelivered { entries, sessions });
+        }
+        journal.run_over(ids::process_nonce());
+        self.state.shutdown(Instant::now() + DELIVERY / 2);
+        info!("stopped after_ms={}", begun.elapsed().as_millis());
+    }
+}
+
+fn open_state(config: &Config, persistent: bool) -> Result<(State, Recovery), StartError> {
+    if !persistent {
+        let state = State::in_memory().map_err(StartError::State)?;
+        return Ok((state, Recovery::default()));
+    }
+    let run = Run { nonce: ids::process_nonce().into(), pid: std::process::id() };
+    State::open(&config.runtime.state_dir, run).map_err(StartError::State)
+}
+
+fn open_files(config: &Config) -> Result<Files, StartError> {
+    let runtime = &config.runtime;
+    let limits = FileLimits {
+        max_file_bytes: runtime.max_file_bytes,
+        max_stored_bytes: runtime.max_stored_bytes,
+        retention: runtime.file_retention,
+    };
+    let path = &runtime.file_storage_path;
+    Files::open(path, limits).map_err(|source| StartError::Files { path: path.clone(), source })
+}
+
+fn hub_settings(config: &Config, state: &State) -> HubSettings {
+    let tokens: Arc<dyn TokenStore> = match &config.hub.token {
+        Some(token) => {
+            let binding = Binding::new(&config.hub.url.text, &config.runtime.id, token);
+            Arc::new(state.token_store(binding))
+        }
+        None => Arc::new(NoStore),
+    };
+    HubSettings::new(config, tokens)
+}
+
+/// A run that was killed leaves its agents' processes behind; they belong to
+/// nobody now.
+fn end_leftovers(recovery: &Recovery, launcher: &Launcher, state: &State) {
+    for run in &recovery.runs {
+        let groups = launcher.groups.as_deref();
+        let kill_at = Instant::now() + LEFTOVERS;
+        let ended = end::sweep_leftovers(&run.nonce, groups, &launcher.reaper, kill_at);
+        if ended.left > 0 {
+            warn!("processes of an earlier run are left pid={} count={}", run.pid, ended.left);
+        } else {
+            state.journal().run_over(&run.nonce);
+        }
+    }
+}
+
+/// Says the end of every turn that was open, and of every message that waited,
+/// when an earlier run was killed.
+fn close_what_was_open(recovery: &Recovery, outbox: &Outbox, state: &State, config: &Config) {
+    let output = |session_id: &str| {
+        let session_id: Arc<str> = session_id.into();
+        let lane = outbox.lane(Arc::clone(&session_id), config.runtime.max_output_bytes);
+        SessionOutput::new(session_id, lane)
+    };
+    let confirmed = |session_id: &str, message_id: &str| {
+        let journal = state.journal();
+        let (session_id, message_id) = (session_id.to_owned(), message_id.to_owned());
+        move || journal.turn_confirmed(&session_id, &message_id)
+    };
+    for turn in &recovery.ended_turns {
+        let output = output(&turn.session_id);
+        if let Some(note) = &turn.note {
+            output.send_again(note.clone(), EntryKind::Output);
+        }
+        output
+            .turn_completed(turn.completed.clone(), confirmed(&turn.session_id, &turn.message_id));
+        output.release();
+    }
+    for turn in &recovery.open_turns {
+        let output = output(&turn.session_id);
+        output.system(&notices::interrupted_by_restart());
+        let frame = output.prepare_turn_completed(&turn.message_id, None);
+        state.journal().turn_ended(&turn.session_id, &turn.message_id, None, &frame);
+        output.turn_completed(frame, confirmed(&turn.session_id, &turn.message_id));
+        output.release();
+    }
+    for message in &recovery.queued {
+        let output = output(&message.session_id);
+        output.refuse_message(&message.message_id, &notices::queued_at_restart());
+        output.release();
+        state.journal().unqueued(&message.session_id, &message.message_id);
+    }
+    let closed = recovery.open_turns.len();
+    if closed > 0 {
+        info!("turns of an earlier run closed count={closed}");
+    }
+    if let Some(undelivered) = &recovery.undelivered {
+        warn!(
+            "messages of the last run were not delivered count={} sessions={}",
+            undelivered.entries, undelivered.sessions
+        );
+    }
+}
+
+fn remembered(recovery: &Recovery) -> Vec<(Arc<str>, Remembered)> {
+    let identity = |session: &crate::state::RememberedSession| Remembered {
+        endpoint_id: session.endpoint_id.as_str().into(),
+        user_id: session.user_id.as_str().into(),
+    };
+    let sessions = recovery.sessions.iter();
+    sessions.map(|session| (session.session_id.as_str().into(), identity(session))).collect()
+}
+
+fn seen(recovery: Recovery) -> HashMap<Arc<str>, Vec<Arc<str>>> {
+    let ids = |ids: Vec<String>| ids.into_iter().map(Arc::from).collect();
+    recovery.recent.into_iter().map(|(session, recent)| (session.into(), ids(recent))).collect()
+}
+
+fn shown(session: &SessionStatus, now: Instant) -> report::Session {
+    report::Session {
+        id: session.session_id.to_string(),
+        endpoint: session.endpoint_id.to_string(),
+        busy: session.busy,
+        turns: session.turns,
+        quiet_seconds: now.saturating_duration_since(session.last_active).as_secs_f64(),
+        buffered_bytes: session.buffered_bytes as u64,
+    }
+}
+
+fn connection(link: &LinkStatus, hub: &str) -> report::Connection {
+    let state = match link.state {
+        LinkState::Connecting => "connecting",
+        LinkState::Connected => "connected",
+        LinkState::Waiting => "waiting",
+        LinkState::Refused => "refused",
+        LinkState::Stopped => "stopped",
+    };
+    report::Connection {
+        connected: link.state == LinkState::Connected,
+        state: state.into(),
+        hub: hub.into(),
+        since_seconds: link.since.as_secs_f64(),
+        last_pong_seconds: link.last_pong.map(|age| age.as_secs_f64()),
+        last_error: link.last_error.clone(),
+    }
+}

@@ -1,0 +1,101 @@
+//! What can happen to a session, as one type, and the inbox it arrives in.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::admission::{Permit, SessionAdmission};
+use super::registry::Facts;
+use crate::agent::AgentEvent;
+use crate::config::Endpoint;
+use crate::protocol::inbound::FileUpload;
+use crate::watchdog::Deadline;
+
+/// Everything a session's worker waits for. Large parts are boxed: thousands of
+/// idle sessions each keep a few of these allocated.
+#[derive(Debug)]
+pub enum Event {
+    /// `user.message`
+    Message(Box<Incoming>),
+    /// `interactive.input`
+    Input(Box<Incoming>),
+    /// `stop.request`
+    Stop,
+    /// `session.create` for a session that is here already.
+    Reattach,
+    /// `permission.response`
+    Permission { request_id: String, approved: bool, always_allow: bool },
+    /// `file.upload`
+    Upload(Box<FileUpload>, Permit),
+    /// The endpoint's configuration changed.
+    Reconfigure(Arc<Endpoint>),
+    /// The connection was lost: the hub denied what was pending.
+    LinkLost,
+    /// A deadline of this session passed.
+    Deadline(Deadline),
+    /// The agent has something to tell.
+    Agent(AgentEvent),
+    /// The session must end.
+    Close(Ending),
+}
+
+/// A message with its place in the admission count.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Its id, repeated in `in_response_to`.
+    pub message_id: Arc<str>,
+    /// The text, verbatim.
+    pub content: String,
+    /// Given back once the agent has taken the text.
+    pub permit: Permit,
+}
+
+/// Why a session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The hub, or the operator by `control close`, asked for it.
+    Asked,
+    /// No activity for the session's limit.
+    Inactive,
+    /// It makes room for another one.
+    Reclaimed,
+    /// Its endpoint is gone from the configuration.
+    Removed,
+    /// The runtime stops.
+    Shutdown,
+}
+
+/// The way into a worker. Sending never blocks; what a hub can cause is bounded
+/// by the session's admission and by flags that let a repeated word pass only once.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    events: Sender<Event>,
+    admission: SessionAdmission,
+    facts: Arc<Facts>,
+}
+
+impl Inbox {
+    /// An inbox and the end its worker reads.
+    pub fn new(admission: SessionAdmission, facts: Arc<Facts>) -> (Self, Receiver<Event>) {
+        let (events, receiver) = unbounded();
+        (Self { events, admission, facts }, receiver)
+    }
+
+    /// A place for a message of `bytes` bytes; `None`: too much waits already.
+    pub fn admit(&self, bytes: usize) -> Option<Permit> {
+        self.admission.admit(bytes)
+    }
+
+    /// Puts an event in. An ended worker simply does not hear it.
+    pub fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    /// Passes a stop on, unless one is on its way already.
+    pub fn stop(&self) {
+        if !self.facts.stopping.swap(true, Ordering::Relaxed) {
+            self.tell(Event::Stop);
+        }
+    }
+}

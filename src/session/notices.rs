@@ -1,0 +1,174 @@
+//! What a user may read as a `system` line: every sentence in one place, so
+//! that they speak with one voice. Each says what happened, and what to do
+//! where there is something to do.
+//!
+//! Names from outside are cut and freed of control characters before they
+//! appear here; nothing here ever holds a secret.
+
+use std::time::Duration;
+
+use crate::logging::Quoted;
+
+fn words(limit: Duration) -> String {
+    humantime::format_duration(limit).to_string()
+}
+
+/// The endpoint of a `session.create` or message is not configured here.
+pub fn unknown_endpoint(id: &str) -> String {
+    format!(
+        "This runtime has no agent {}. It may have been renamed or removed; choose another one.",
+        Quoted(id)
+    )
+}
+
+/// `runtime.max_sessions` is reached and no session can make room.
+pub fn runtime_full(max: usize) -> String {
+    format!(
+        "This runtime already has {max} sessions, the most it may have (runtime.max_sessions), and all are in use. Try again later."
+    )
+}
+
+/// The endpoint's `max_sessions` is reached and no session can make room.
+pub fn endpoint_full(id: &str, max: usize) -> String {
+    format!(
+        "Agent {} already has {max} sessions, the most it may have (limits.max_sessions), and all are in use. Try again later.",
+        Quoted(id)
+    )
+}
+
+/// A thread or descriptor could not be had.
+pub fn out_of_resources(error: &std::io::Error) -> String {
+    format!(
+        "The session could not be started: {error}. The machine is short of resources; try again later."
+    )
+}
+
+/// The runtime is about to stop.
+pub fn shutting_down() -> String {
+    "This runtime is stopping and takes no new work. Try again in a moment.".into()
+}
+
+/// A message for a session nobody remembers.
+pub fn unknown_session() -> String {
+    "This runtime does not know this session and cannot make it again. Start a new one.".into()
+}
+
+/// The session was given another endpoint than it has.
+pub fn other_endpoint(id: &str) -> String {
+    format!("This session already exists with the agent {}. Start a new one.", Quoted(id))
+}
+
+/// The queue of messages behind the running turn is full.
+pub fn queue_full(max: usize) -> String {
+    format!(
+        "{max} messages are waiting already; this one was not taken. Wait for the running one, or stop it."
+    )
+}
+
+/// Too much input waits to be taken by the agent.
+pub fn input_full() -> String {
+    "The agent has not taken its earlier input; this message was not taken. Wait for it, or stop it.".into()
+}
+
+/// The session had no activity for its limit.
+pub fn inactive(limit: Duration) -> String {
+    format!(
+        "The session was ended after {} without activity (session_timeout). Its next message starts it again.",
+        words(limit)
+    )
+}
+
+/// The session made room for another one.
+pub fn reclaimed() -> String {
+    "The session was quiet and made room for another one (max_sessions). Its next message starts it again."
+        .into()
+}
+
+/// A turn did not end within its grace after a stop.
+pub fn stop_forced(grace: Duration) -> String {
+    format!("The agent did not stop within {}; its processes were ended.", words(grace))
+}
+
+/// A permission request was not answered in time.
+pub fn permission_expired(tool: &str, limit: Duration) -> String {
+    format!(
+        "The request to use {} was denied: nobody answered within {}.",
+        Quoted(tool),
+        words(limit)
+    )
+}
+
+/// A turn was open when an earlier run of this runtime was killed.
+pub fn interrupted_by_restart() -> String {
+    "The runtime was restarted while this was running; what was still to come is lost. Send it again if needed."
+        .into()
+}
+
+/// A queued message had not run when an earlier run of this runtime was killed.
+pub fn queued_at_restart() -> String {
+    "The runtime was restarted before this message could run. Send it again.".into()
+}
+
+/// Messages that could not be delivered at the end of the last run.
+pub fn undelivered(entries: u64) -> String {
+    format!(
+        "{entries} message(s) of this session could not be delivered before the runtime was stopped."
+    )
+}
+
+/// Queued messages of a session that ends are not run.
+pub fn queue_dropped() -> String {
+    "The session ended before this message could run. Send it again.".into()
+}
+
+/// An uploaded file was refused.
+pub fn upload_refused(name: &str, reason: &str) -> String {
+    format!("The file {} was not taken: {reason}", Quoted(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every sentence, with harmless arguments.
+    fn all() -> Vec<String> {
+        let error = std::io::Error::from_raw_os_error(11);
+        let limit = Duration::from_secs(90);
+        vec![
+            unknown_endpoint("x"),
+            runtime_full(3),
+            endpoint_full("x", 3),
+            out_of_resources(&error),
+            shutting_down(),
+            unknown_session(),
+            other_endpoint("x"),
+            queue_full(64),
+            input_full(),
+            inactive(limit),
+            reclaimed(),
+            stop_forced(limit),
+            permission_expired("Bash", limit),
+            interrupted_by_restart(),
+            queued_at_restart(),
+            undelivered(2),
+            queue_dropped(),
+            upload_refused("x", "it is too large."),
+        ]
+    }
+
+    #[test]
+    fn every_notice_is_a_sentence_a_person_can_read() {
+        for notice in all() {
+            assert!(notice.ends_with('.'), "no full stop: {notice}");
+            assert!(notice.starts_with(char::is_uppercase) || notice.starts_with(char::is_numeric));
+            assert!(notice.len() < 250, "too long to read: {notice}");
+            assert!(!notice.contains('\n') && !notice.contains("panicked"), "{notice}");
+        }
+    }
+
+    #[test]
+    fn names_from_outside_cannot_forge_a_line() {
+        let notice = unknown_endpoint("x\n\u{1b}[31mroot");
+        assert!(!notice.contains('\n') && !notice.contains('\u{1b}'), "{notice:?}");
+    }
+}

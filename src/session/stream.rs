@@ -1,0 +1,53 @@
+//! One stream of an agent (stdout, stderr, a response's body) on its way into
+//! the session's output.
+//!
+//! Owned by the thread that reads the stream. It never blocks: whether there is
+//! room is asked of [`SessionOutput`] before reading.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::gather::Gather;
+use super::output::SessionOutput;
+use crate::protocol::outbound::Channel;
+
+/// The way of one stream's bytes into messages.
+#[derive(Debug)]
+pub struct OutputStream {
+    output: Arc<SessionOutput>,
+    channel: Channel,
+    gather: Gather,
+}
+
+impl OutputStream {
+    pub(super) fn new(output: Arc<SessionOutput>, channel: Channel) -> Self {
+        Self { output, channel, gather: Gather::default() }
+    }
+
+    /// Takes what was just read. Sends it at once after a quiet spell, else gathers.
+    pub fn push(&mut self, bytes: &[u8], now: Instant) {
+        let Self { output, channel, gather } = self;
+        if !bytes.is_empty() {
+            output.touch(now);
+        }
+        gather.push(bytes, now, |chunk| output.send_chunk(channel, chunk));
+    }
+
+    /// When [`OutputStream::flush`] must be called; `None` while nothing waits for time.
+    pub fn due(&self) -> Option<Instant> {
+        self.gather.due()
+    }
+
+    /// The timer: sends everything but the beginning of a character.
+    pub fn flush(&mut self, now: Instant) {
+        let Self { output, channel, gather } = self;
+        gather.flush(now, |chunk| output.send_chunk(channel, chunk));
+    }
+
+    /// The end of a turn or of the stream: sends everything. A character that
+    /// was never completed becomes U+FFFD.
+    pub fn finish(&mut self) {
+        let Self { output, channel, gather } = self;
+        gather.finish(|chunk| output.send_chunk(channel, chunk));
+    }
+}

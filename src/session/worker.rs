@@ -1,0 +1,612 @@
+//! One session: its agent, its turns, and what is said about them.
+//!
+//! A worker is a thread with one inbox, one event type and one loop. It never
+//! reads the agent's output (the agent's own threads do, straight into the
+//! session's lane); it decides what a turn is, and says so.
+//!
+//! # States
+//!
+//! | state | event | becomes | is said |
+//! |---|---|---|---|
+//! | opening | agent opened | idle | `session.created` ok, when it was asked for |
+//! | opening | agent cannot open | ended | `session.created` with the error; the error as `system` line; waiting messages' ends |
+//! | idle | message | turn | `turn.started` |
+//! | idle | stop | idle | `stop.ack` (a command left over by an idle turn end is interrupted) |
+//! | turn | message, agent queues | turn | nothing, or that the queue is full |
+//! | turn | message, agent interrupts | turn | `turn.completed` of the old, `turn.started` of the new |
+//! | turn | input | turn | nothing |
+//! | turn | stop | turn | `stop.ack` |
+//! | turn | agent's turn ended | idle, or turn of the next in the queue | `turn.completed` |
+//! | turn | a limit of time passed | turn | what the agent says when it has ended |
+//! | idle, turn | close, inactivity | closing | why, when it was not asked for |
+//! | closing | agent closed | ended | `turn.completed` of an open turn, ends of waiting messages |
+//!
+//! A message id seen before in the session is passed over in every state.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use log::{debug, info, warn};
+
+use super::deadlines::Deadlines;
+use super::event::{Ending, Event, Inbox, Incoming};
+use super::notices;
+use super::output::SessionOutput;
+use super::permissions::Permissions;
+use super::registry::Facts;
+use crate::agent::workshop::Workshop;
+use crate::agent::{Agent, AgentContext, AgentEvent, AgentEvents, FileUse, TurnEnd, TurnMessage};
+use crate::config::{Endpoint, Profile, Runtime};
+use crate::files::Files;
+use crate::logging::Quoted;
+use crate::protocol::inbound::FileUpload;
+use crate::state::Journal;
+use crate::watchdog::{Deadline, Reason};
+
+/// Messages that may wait behind a running turn.
+const QUEUE: usize = 64;
+/// Message ids a session remembers, so that none is executed twice.
+const SEEN: usize = 1024;
+/// How long a turn may go on after a stop before its processes are ended.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// What every worker shares with the others.
+#[derive(Clone)]
+pub struct Shared {
+    /// Decided `runtime.*`.
+    pub runtime: Arc<Runtime>,
+    /// Where open turns are written down.
+    pub journal: Journal,
+    /// Where uploads are kept.
+    pub files: Files,
+    /// What agents are opened with.
+    pub agents: Workshop,
+}
+
+/// What one worker is made from.
+pub struct Args {
+    /// Hub's id of the session.
+    pub session_id: Arc<str>,
+    /// Whose session it is.
+    pub user_id: Arc<str>,
+    /// Unique in this process.
+    pub number: u64,
+    /// Its endpoint, with what was pushed.
+    pub endpoint: Arc<Endpoint>,
+    /// Its way to the hub.
+    pub output: Arc<SessionOutput>,
+    /// What others may see of it.
+    pub facts: Arc<Facts>,
+    /// Its inbox, for the agent and the watchdog to write into.
+    pub inbox: Inbox,
+    /// The end of the inbox that the worker reads.
+    pub events: Receiver<Event>,
+    /// Its deadlines.
+    pub deadlines: Deadlines,
+    /// Ids of messages it has executed in an earlier life.
+    pub seen: Vec<Arc<str>>,
+    /// Whether a `session.create` waits for its answer.
+    pub announce: bool,
+    /// What all workers share.
+    pub shared: Shared,
+}
+
+/// Runs a session to its end. Returns when nothing of it is left, with the
+/// messages that came too late to be heard: the session is made again for them.
+pub fn run(args: Args) -> Vec<Incoming> {
+    let events = args.events.clone();
+    let mut worker = match open(args) {
+        Ok(worker) => worker,
+        Err(refused) => {
+            refused.answer_what_waits(&events);
+            return Vec::new();
+        }
+    };
+    while worker.state != State::Ended {
+        // The inbox cannot be disconnected: the worker holds a sender itself.
+        let Ok(event) = events.recv() else { break };
+        worker.handle(event);
+    }
+    worker.leave(&events)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    Turn,
+    Closing,
+    Ended,
+}
+
+struct OpenTurn {
+    number: u64,
+    message_id: Arc<str>,
+    stopping: bool,
+}
+
+struct Worker {
+    session_id: Arc<str>,
+    endpoint: Arc<Endpoint>,
+    output: Arc<SessionOutput>,
+    facts: Arc<Facts>,
+    deadlines: Deadlines,
+    shared: Shared,
+    agent: Box<dyn Agent>,
+    state: State,
+    turn: Option<OpenTurn>,
+    turns: u64,
+    queue: VecDeque<Incoming>,
+    seen: Seen,
+    permissions: Permissions,
+    /// Why it ends, once it does.
+    ending: Option<Ending>,
+    /// Messages that came while it was ending.
+    unheard: Vec<Incoming>,
+}
+
+/// A session whose agent could not be opened.
+struct Refused {
+    session_id: Arc<str>,
+    output: Arc<SessionOutput>,
+    error: String,
+}
+
+fn open(args: Args) -> Result<Worker, Refused> {
+    let Args { session_id, user_id, endpoint, output, facts, inbox, deadlines, shared, .. } = args;
+    let upload_dir = shared.files.session_dir(&endpoint.id, &session_id);
+    let opened = upload_dir.map_err(|error| error.to_string()).and_then(|upload_dir| {
+        let events = AgentEvents::new(move |event| inbox.tell(Event::Agent(event)));
+        shared.agents.open(AgentContext {
+            session_id: Arc::clone(&session_id),
+            user_id,
+            endpoint: Arc::clone(&endpoint),
+            output: Arc::clone(&output),
+            events,
+            number: args.number,
+            upload_dir: Some(upload_dir),
+        })
+    });
+    let agent = match opened {
+        Ok(agent) => agent,
+        Err(error) => {
+            warn!(
+                "session refused session={} endpoint={} error={}",
+                Quoted(&session_id),
+                Quoted(&endpoint.id),
+                Quoted(&error)
+            );
+            if args.announce {
+                output.session_created(Err(&error));
+            }
+            output.system(&error);
+            return Err(Refused { session_id, output, error });
+        }
+    };
+    info!(
+        "session opened session={} endpoint={} profile={}",
+        Quoted(&session_id),
+        Quoted(&endpoint.id),
+        endpoint.profile.name()
+    );
+    if args.announce {
+        output.session_created(Ok(()));
+    }
+    let mut worker = Worker {
+        session_id,
+        endpoint,
+        output,
+        facts,
+        deadlines,
+        shared,
+        agent,
+        state: State::Idle,
+        turn: None,
+        turns: 0,
+        queue: VecDeque::new(),
+        seen: Seen::new(args.seen),
+        permissions: Permissions::default(),
+        ending: None,
+        unheard: Vec::new(),
+    };
+    worker.agent.ready();
+    worker.arm_inactivity(Instant::now());
+    Ok(worker)
+}
+
+impl Refused {
+    /// Messages that came while the agent was being opened get their end.
+    fn answer_what_waits(&self, events: &Receiver<Event>) {
+        for event in events.try_iter() {
+            match event {
+                Event::Message(message) => {
+                    debug!("message refused session={}", Quoted(&self.session_id));
+                    self.output.refuse_message(&message.message_id, &self.error);
+                }
+                Event::Stop => self.output.stop_ack(Ok(())),
+                Event::Reattach => self.output.session_created(Err(&self.error)),
+                _ => {}
+            }
+        }
+        self.output.release();
+    }
+}
+
+impl Worker {
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Message(message) => self.message(*message),
+            Event::Input(input) => self.input(*input),
+            Event::Stop => self.stop(),
+            Event::Reattach => self.output.session_created(Ok(())),
+            Event::Permission { request_id, approved, always_allow } => {
+                self.permission_answered(&request_id, approved, always_allow);
+            }
+            Event::Upload(upload, _permit) => self.upload(&upload),
+            Event::Reconfigure(endpoint) => self.reconfigure(endpoint),
+            Event::LinkLost => self.deny_pending(),
+            Event::Deadline(deadline) => self.deadline(&deadline),
+            Event::Agent(event) => self.agent_event(event),
+            Event::Close(ending) => self.close(ending),
+        }
+        self.show_busy();
+    }
+
+    fn show_busy(&self) {
+        self.facts.busy.store(self.turn.is_some() || !self.queue.is_empty(), Ordering::Relaxed);
+    }
+
+    // Messages and turns.
+
+    fn message(&mut self, message: Incoming) {
+        self.touch();
+        if self.state == State::Closing {
+            return self.unheard.push(message);
+        }
+        if !self.seen.insert(&message.message_id) {
+            info!(
+                "message passed over session={} message={} reason=\"seen before\"",
+                Quoted(&self.session_id),
+                Quoted(&message.message_id)
+            );
+            return;
+        }
+        if self.turn.is_none() {
+            self.start_turn(message);
+        } else if self.agent.interrupts() {
+            self.complete_turn(None);
+            self.start_turn(message);
+        } else if self.queue.len() >= QUEUE {
+            self.output.refuse_message(&message.message_id, &notices::queue_full(QUEUE));
+        } else {
+            self.shared.journal.queued(&self.session_id, &message.message_id);
+            self.queue.push_back(message);
+        }
+    }
+
+    fn start_turn(&mut self, message: Incoming) {
+        let Incoming { message_id, content, permit } = message;
+        let now = Instant::now();
+        self.turns += 1;
+        self.facts.turns.fetch_add(1, Ordering::Relaxed);
+        self.facts.uncertain.store(false, Ordering::Relaxed);
+        // Written down first, so that the end outlives this process.
+        self.shared.journal.turn_opened(&self.session_id, &message_id, &self.endpoint.id);
+        self.output.turn_started(&message_id);
+        info!("turn started session={} message={}", Quoted(&self.session_id), Quoted(&message_id));
+        self.state = State::Turn;
+        self.turn = Some(OpenTurn {
+            number: self.turns,
+            message_id: Arc::clone(&message_id),
+            stopping: false,
+        });
+        match &self.endpoint.profile {
+            Profile::Cli(_) => {
+                self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout())
+            }
+            Profile::Job(job) => {
+                self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime)
+            }
+            Profile::Http(_) | Profile::External(_) => {}
+        }
+        self.agent.message(TurnMessage { turn: self.turns, message_id, content, permit });
+    }
+
+    /// Says the end of the open turn; its output has been given to the lane before.
+    fn complete_turn(&mut self, exit_code: Option<i32>) {
+        let Some(turn) = self.turn.take() else { return };
+        self.deadlines.disarm(Reason::IdleTurn);
+        self.deadlines.disarm(Reason::MaxRuntime);
+        self.deadlines.disarm(Reason::StopGrace);
+        self.state = if self.state == State::Closing { State::Closing } else { State::Idle };
+        info!(
+            "turn completed session={} message={} exit_code={}",
+            Quoted(&self.session_id),
+            Quoted(&turn.message_id),
+            exit_code.map_or_else(|| "none".into(), |code| code.to_string())
+        );
+        // Whoever hears of the end may count on it.
+        self.show_busy();
+        let frame = self.output.prepare_turn_completed(&turn.message_id, exit_code);
+        self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
+        let journal = self.shared.journal.clone();
+        let session_id = Arc::clone(&self.session_id);
+        let confirmed = move || journal.turn_confirmed(&session_id, &turn.message_id);
+        self.output.turn_completed(frame, confirmed);
+    }
+
+    fn turn_ended(&mut self, end: TurnEnd) {
+        // The end of a turn that a newer message already replaced.
+        if self.turn.as_ref().is_none_or(|turn| turn.number != end.turn) {
+            return;
+        }
+        if let Some(note) = end.note {
+            self.output.system(&note);
+        }
+        self.complete_turn(end.exit_code);
+        self.touch();
+        if self.state == State::Idle
+            && let Some(next) = self.queue.pop_front()
+        {
+            self.start_turn(next);
+        }
+    }
+
+    fn input(&mut self, input: Incoming) {
+        self.touch();
+        if self.state == State::Closing || !self.seen.insert(&input.message_id) {
+            return;
+        }
+        self.agent.input(input.content, input.permit);
+    }
+
+    fn stop(&mut self) {
+        self.facts.stopping.store(false, Ordering::Relaxed);
+        self.touch();
+        self.output.stop_ack(Ok(()));
+        self.agent.stop();
+        if let Some(turn) = &mut self.turn
+            && !turn.stopping
+        {
+            turn.stopping = true;
+            info!(
+                "turn stopping session={} message={}",
+                Quoted(&self.session_id),
+                Quoted(&turn.message_id)
+            );
+            self.deadlines.arm(Reason::StopGrace, turn.number, Instant::now() + STOP_GRACE);
+        }
+    }
+
+    // What the agent tells.
+
+    fn agent_event(&mut self, event: AgentEvent) {
+        match event {
+            AgentEvent::TurnEnded(end) => self.turn_ended(end),
+            AgentEvent::Note(text) => self.output.system(&text),
+            AgentEvent::PermissionRequested(request) => {
+                if let Some(decision) = self.permissions.ask(&request, Instant::now()) {
+                    self.agent.permission(&request.request_id, decision);
+                } else {
+                    self.output.permission_request(&request);
+                    self.arm_permission();
+                }
+            }
+            AgentEvent::Closed => self.state = State::Ended,
+        }
+    }
+
+    // Permissions.
+
+    fn permission_answered(&mut self, request_id: &str, approved: bool, always_allow: bool) {
+        self.touch();
+        if self.permissions.answered(request_id, approved && always_allow) {
+            self.agent.permission(request_id, approved);
+            self.arm_permission();
+        }
+    }
+
+    fn deny_pending(&mut self) {
+        for request_id in self.permissions.take_all() {
+            self.agent.permission(&request_id, false);
+        }
+        self.arm_permission();
+    }
+
+    fn arm_permission(&mut self) {
+        self.facts.permissions.store(self.permissions.len(), Ordering::Relaxed);
+        match self.permissions.next_deadline() {
+            Some(at) => self.deadlines.arm(Reason::Permission, 0, at),
+            None => self.deadlines.disarm(Reason::Permission),
+        }
+    }
+
+    // Files.
+
+    fn upload(&mut self, upload: &FileUpload) {
+        self.touch();
+        let stored = self.shared.files.store(&self.endpoint.id, upload);
+        let used = match stored {
+            Ok(file) => self.agent.file(&file),
+            Err(refusal) => FileUse::Refused(refusal.to_string()),
+        };
+        if let FileUse::Refused(reason) = used {
+            info!("upload refused session={} reason={}", Quoted(&self.session_id), Quoted(&reason));
+            self.output.system(&notices::upload_refused(&upload.name, &reason));
+        }
+    }
+
+    // Limits and deadlines.
+
+    fn reconfigure(&mut self, endpoint: Arc<Endpoint>) {
+        let limit =
+            endpoint.limits.max_output_bytes.unwrap_or(self.shared.runtime.max_output_bytes);
+        self.output.set_limit(limit);
+        self.endpoint = Arc::clone(&endpoint);
+        self.agent.reconfigure(endpoint);
+        self.arm_inactivity(self.last_active());
+    }
+
+    fn deadline(&mut self, deadline: &Deadline) {
+        let open = self.turn.as_ref().map(|turn| turn.number);
+        let of_this_turn = open == Some(deadline.generation);
+        let now = Instant::now();
+        match deadline.reason {
+            Reason::IdleTurn if of_this_turn => self.idle_turn(deadline.generation, now),
+            Reason::MaxRuntime if of_this_turn => self.agent.time_expired(deadline.generation),
+            Reason::StopGrace if of_this_turn && self.agent.force_stop() => {
+                self.output.system(&notices::stop_forced(STOP_GRACE));
+            }
+            Reason::Permission => {
+                for request in self.permissions.expire(now) {
+                    self.output.system(&notices::permission_expired(&request.tool, request.limit));
+                    self.agent.permission(&request.request_id, false);
+                }
+                self.arm_permission();
+            }
+            Reason::SessionInactivity if self.state != State::Closing => self.inactivity(now),
+            _ => debug!(
+                "deadline passed over session={} reason={:?}",
+                Quoted(&self.session_id),
+                deadline.reason
+            ),
+        }
+    }
+
+    /// The agent's last output decides; the deadline was set without knowing it.
+    fn idle_turn(&mut self, turn: u64, now: Instant) {
+        let due = self.output.quiet_since().max(self.facts.last_active()) + self.idle_timeout();
+        if due > now {
+            return self.deadlines.arm(Reason::IdleTurn, turn, due);
+        }
+        self.facts.uncertain.store(true, Ordering::Relaxed);
+        self.agent.idle_expired(turn);
+    }
+
+    fn inactivity(&mut self, now: Instant) {
+        // A turn that has a limit of its own is not inactivity, however silent.
+        let bounded = matches!(self.endpoint.profile, Profile::Job(_) | Profile::Http(_));
+        let active = if self.turn.is_some() && bounded { now } else { self.last_active() };
+        if active + self.session_timeout() > now {
+            return self.arm_inactivity(active);
+        }
+        self.output.system(&notices::inactive(self.session_timeout()));
+        self.close(Ending::Inactive);
+    }
+
+    fn arm_inactivity(&self, active: Instant) {
+        self.deadlines.arm(Reason::SessionInactivity, 0, active + self.session_timeout());
+    }
+
+    fn idle_timeout(&self) -> Duration {
+        self.endpoint.limits.idle_timeout.unwrap_or(self.shared.runtime.idle_timeout)
+    }
+
+    fn session_timeout(&self) -> Duration {
+        self.endpoint.limits.session_timeout.unwrap_or(self.shared.runtime.default_timeout)
+    }
+
+    fn touch(&self) {
+        self.facts.touch(Instant::now());
+    }
+
+    fn last_active(&self) -> Instant {
+        self.facts.last_active().max(self.output.quiet_since())
+    }
+
+    // The end.
+
+    fn close(&mut self, ending: Ending) {
+        if self.state == State::Closing {
+            return;
+        }
+        info!("session closing session={} reason={ending:?}", Quoted(&self.session_id));
+        if ending == Ending::Reclaimed {
+            self.output.system(&notices::reclaimed());
+        }
+        self.state = State::Closing;
+        self.ending = Some(ending);
+        self.deadlines.forget();
+        self.agent.close();
+    }
+
+    /// Ends what is still open and lets go of the lane.
+    fn leave(mut self, events: &Receiver<Event>) -> Vec<Incoming> {
+        self.complete_turn(None);
+        // A session that ended of itself owes its user what was still waiting;
+        // one that was told to end does not.
+        let again = matches!(self.ending, Some(Ending::Inactive | Ending::Reclaimed) | None);
+        let why = match self.ending {
+            Some(Ending::Shutdown) => notices::shutting_down(),
+            _ => notices::queue_dropped(),
+        };
+        for message in std::mem::take(&mut self.queue) {
+            self.shared.journal.unqueued(&self.session_id, &message.message_id);
+            if again {
+                self.unheard.push(message);
+            } else {
+                self.output.refuse_message(&message.message_id, &why);
+            }
+        }
+        for event in events.try_iter() {
+            match event {
+                Event::Message(message) => self.unheard.push(*message),
+                Event::Stop => self.output.stop_ack(Ok(())),
+                _ => {}
+            }
+        }
+        self.deadlines.forget();
+        self.shared.files.session_ended(&self.endpoint.id, &self.session_id);
+        self.output.release();
+        info!("session ended session={} turns={}", Quoted(&self.session_id), self.turns);
+        self.unheard
+    }
+}
+
+/// The last [`SEEN`] message ids.
+struct Seen {
+    ids: HashSet<Arc<str>>,
+    order: VecDeque<Arc<str>>,
+}
+
+impl Seen {
+    fn new(earlier: Vec<Arc<str>>) -> Self {
+        let mut seen = Self { ids: HashSet::new(), order: VecDeque::new() };
+        for id in &earlier {
+            seen.insert(id);
+        }
+        seen
+    }
+
+    /// Notes an id; false when it was there already.
+    fn insert(&mut self, id: &Arc<str>) -> bool {
+        if !self.ids.insert(Arc::clone(id)) {
+            return false;
+        }
+        self.order.push_back(Arc::clone(id));
+        if self.order.len() > SEEN
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_taken_once_while_it_is_remembered() {
+        let mut seen = Seen::new(vec!["a".into()]);
+        assert!(!seen.insert(&"a".into()));
+        for n in 0..SEEN {
+            assert!(seen.insert(&n.to_string().into()));
+        }
+        assert!(seen.insert(&"a".into()), "the oldest was forgotten");
+        assert_eq!(seen.ids.len(), SEEN);
+    }
+}
