@@ -118,7 +118,7 @@ fn restrict_layer(cage: &Cage, layer: &[PathBuf], own: bool) -> io::Result<()> {
             // A hub may push a path this machine does not have.
             Err(error) if !own && error.kind() == io::ErrorKind::NotFound => {}
             opened => {
-                rules = allow(rules, opened.map_err(|error| name(path, &error))?, everything)?
+                rules = allow(rules, opened.map_err(|error| name(path, &error))?, everything)?;
             }
         }
     }

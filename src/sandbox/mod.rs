@@ -20,7 +20,7 @@
 //! |---|---|
 //! | files outside, also by link, `truncate`, or device ioctl | [`landlock`] |
 //! | signals to others, abstract sockets | [`landlock`], scopes (kernel 6.12) |
-//! | Unix sockets, io_uring, `prlimit`, MPTCP, fast open, `TIOCSTI` | [`seccomp`] |
+//! | Unix sockets, `io_uring`, `prlimit`, MPTCP, fast open, `TIOCSTI` | [`seccomp`] |
 //! | root's own rights: `ptrace`, raw devices, other people's files | [`privileges`] |
 //! | set-user-ID programs | `no_new_privs` |
 //! | inherited descriptors | the launcher passes three and no more |

@@ -36,13 +36,27 @@ pub enum Request {
     /// A new configuration is in force.
     Reload(Box<Config>),
     /// End one session.
-    CloseSession { session_id: String, done: Sender<bool> },
+    CloseSession {
+        /// Hub's id.
+        session_id: String,
+        /// Hears whether there is one.
+        done: Sender<bool>,
+    },
     /// Finish open turns, start no new work; `done` hears when none is open.
-    Drain { done: Sender<()> },
+    Drain {
+        /// Hears that no turn is open.
+        done: Sender<()>,
+    },
     /// End everything; `done` hears when the last session is gone.
-    Shutdown { done: Sender<()> },
+    Shutdown {
+        /// Hears that no session is left.
+        done: Sender<()>,
+    },
     /// What exists just now.
-    Sessions { reply: Sender<Overview> },
+    Sessions {
+        /// Gets them.
+        reply: Sender<Overview>,
+    },
 }
 
 /// All sessions as `status` shows them.
@@ -420,10 +434,10 @@ impl Dispatcher {
         match &outcome {
             Ok(()) => info!("config push taken endpoint={endpoint}"),
             Err(reason) => {
-                warn!("config push refused endpoint={endpoint} reason={}", Quoted(reason))
+                warn!("config push refused endpoint={endpoint} reason={}", Quoted(reason));
             }
         }
-        let answer = outcome.as_ref().map(|()| ()).map_err(String::as_str);
+        let answer = outcome.as_ref().copied().map_err(String::as_str);
         self.outbox.answer(outbound::config_ack(update.dialect, &update.endpoint_id, answer));
     }
 

@@ -207,7 +207,7 @@ fn open(args: Args) -> Result<Worker, Refused> {
         turn: None,
         turns: 0,
         queue: VecDeque::new(),
-        seen: Seen::new(args.seen),
+        seen: Seen::new(&args.seen),
         permissions: Permissions::default(),
         ending: None,
         unheard: Vec::new(),
@@ -305,10 +305,10 @@ impl Worker {
         });
         match &self.endpoint.profile {
             Profile::Cli(_) => {
-                self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout())
+                self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout());
             }
             Profile::Job(job) => {
-                self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime)
+                self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime);
             }
             Profile::Http(_) | Profile::External(_) => {}
         }
@@ -566,9 +566,9 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(earlier: Vec<Arc<str>>) -> Self {
+    fn new(earlier: &[Arc<str>]) -> Self {
         let mut seen = Self { ids: HashSet::new(), order: VecDeque::new() };
-        for id in &earlier {
+        for id in earlier {
             seen.insert(id);
         }
         seen
@@ -595,7 +595,7 @@ mod tests {
 
     #[test]
     fn an_id_is_taken_once_while_it_is_remembered() {
-        let mut seen = Seen::new(vec!["a".into()]);
+        let mut seen = Seen::new(&["a".into()]);
         assert!(!seen.insert(&"a".into()));
         for n in 0..SEEN {
             assert!(seen.insert(&n.to_string().into()));
