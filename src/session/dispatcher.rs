@@ -169,8 +169,8 @@ enum Happening {
 struct Ended {
     session_id: Arc<str>,
     number: u64,
-    /// What came too late for it: the session is made again for these.
-    unheard: Vec<Incoming>,
+    /// What it leaves to its next life.
+    legacy: worker::Legacy,
 }
 
 struct Dispatcher {
@@ -312,8 +312,8 @@ impl Dispatcher {
         let unread = args.events.clone();
         let run = move || {
             let session_id = Arc::clone(&args.session_id);
-            let unheard = worker::run(args);
-            let _ = ended.send(Ended { session_id, number, unheard });
+            let legacy = worker::run(args);
+            let _ = ended.send(Ended { session_id, number, legacy });
         };
         let thread = threads::spawn(format!("session {number}"), run).map_err(|error| {
             error!("session refused session={} error={error}", Quoted(session_id));
@@ -326,7 +326,10 @@ impl Dispatcher {
             ..RememberedSession::default()
         });
         let handle = Handle { inbox, unread, output, thread };
-        self.registry.insert(Arc::clone(session_id), Live { number, identity, facts, handle });
+        let live = Live { number, identity, facts, handle };
+        if let Some(forgotten) = self.registry.insert(Arc::clone(session_id), live) {
+            self.seen.remove(&forgotten);
+        }
         Ok(())
     }
 
@@ -485,7 +488,11 @@ impl Dispatcher {
     }
 
     fn session_ended(&mut self, ended: Ended) {
-        let Ended { session_id, number, mut unheard } = ended;
+        let Ended { session_id, number, legacy } = ended;
+        let worker::Legacy { mut unheard, seen } = legacy;
+        if !seen.is_empty() && self.registry.recall(&session_id).is_some() {
+            self.seen.insert(Arc::clone(&session_id), seen);
+        }
         let itself = self.registry.remove(&session_id, Some(number)).map(|live| {
             self.turns += live.facts.turns.load(Ordering::Relaxed);
             live.handle
