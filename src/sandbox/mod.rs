@@ -50,6 +50,7 @@ mod paths;
 pub mod privileges;
 #[cfg(target_os = "linux")]
 pub mod seccomp;
+pub mod support;
 
 use std::fmt;
 use std::io;

@@ -145,9 +145,10 @@ impl Means {
     /// How the limits of an endpoint are kept and what that is worth; nothing
     /// where it has none that could be kept in two ways.
     pub fn of_limits(self, limits: &Limits) -> Option<String> {
-        let memory = limits.max_memory_bytes.map(|_| match self.group_memory {
-            true => "memory by a control group of the session, all its processes together",
-            false => {
+        let memory = limits.max_memory_bytes.map(|_| {
+            if self.group_memory {
+                "memory by a control group of the session, all its processes together"
+            } else {
                 "memory by RLIMIT_AS: address space, in each process for itself (a JVM or node may not start)"
             }
         });
