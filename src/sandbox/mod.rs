@@ -23,7 +23,7 @@
 //! | signals to others, abstract sockets | [`landlock`], scopes (kernel 6.12) |
 //! | TCP to other ports than `allowed_tcp_ports` | [`landlock`] (kernel 6.7) |
 //! | MPTCP, SMC and fast open, which pass that by | [`seccomp`] |
-//! | Unix sockets, also by a pair of datagram sockets; io_uring | [`seccomp`] |
+//! | Unix sockets, also by a pair of datagram sockets; `io_uring` | [`seccomp`] |
 //! | `prlimit` on others, typing into terminals, the user's keyrings | [`seccomp`] |
 //! | calls under the numbers of another ABI | [`seccomp`] |
 //! | root's own rights: raw devices, other people's files, other users | [`privileges`] |

@@ -36,6 +36,9 @@ pub fn is_offered() -> bool {
 }
 
 /// Applies the filter to the calling process, for good; `no_new_privs` is set with it.
+///
+/// # Errors
+/// When the system refuses it, or there is none for this architecture.
 pub fn restrict(unix_sockets: bool) -> io::Result<()> {
     let program = program(unix_sockets).map_err(io::Error::other)?;
     seccompiler::apply_filter(&program).map_err(io::Error::other)

@@ -1,7 +1,13 @@
 //! What the running kernel offers for a cage, and what that is worth for an
 //! endpoint: the words of `check` and of the start log. Changes nothing.
 
+use std::sync::Arc;
+
+use log::Level;
+
+use crate::agent::process::cgroup::Groups;
 use crate::config::{Endpoint, Enforce, Limits, Security};
+use crate::logging::Quoted;
 
 use super::WHOLE;
 
@@ -34,23 +40,24 @@ impl Support {
 
     /// What holds for a confined child here.
     pub fn enforced(self, security: &Security) -> Vec<&'static str> {
-        self.parts(security).filter(|part| part.holds(self)).map(|part| part.what).collect()
+        parts(security).filter(|part| part.holds(self)).map(|part| part.what).collect()
     }
 
     /// What a confined child can do here that a newer kernel would refuse.
     pub fn missing(self, security: &Security) -> Vec<&'static str> {
-        self.parts(security).filter(|part| !part.holds(self)).map(|part| part.what).collect()
+        parts(security).filter(|part| !part.holds(self)).map(|part| part.what).collect()
     }
+}
 
-    fn parts(self, security: &Security) -> impl Iterator<Item = &'static Part> {
-        let has_ports = security.allowed_tcp_ports.is_some();
-        let closes_sockets = !security.allow_unix_sockets;
-        PARTS.iter().filter(move |part| match part.only {
-            Only::Always => true,
-            Only::WithPorts => has_ports,
-            Only::WithoutSockets => closes_sockets,
-        })
-    }
+/// What is asked for.
+fn parts(security: &Security) -> impl Iterator<Item = &'static Part> {
+    let has_ports = security.allowed_tcp_ports.is_some();
+    let closes_sockets = !security.allow_unix_sockets;
+    PARTS.iter().filter(move |part| match part.only {
+        Only::Always => true,
+        Only::WithPorts => has_ports,
+        Only::WithoutSockets => closes_sockets,
+    })
 }
 
 /// One thing a cage closes.
@@ -142,6 +149,16 @@ pub struct Means {
 }
 
 impl Means {
+    /// What a runtime started here, by this user, would have. Changes nothing.
+    pub fn here() -> Self {
+        Self::with_groups(Groups::offered())
+    }
+
+    /// What a runtime has whose groups bound memory and processes so.
+    pub fn with_groups((group_memory, group_processes): (bool, bool)) -> Self {
+        Self { group_memory, group_processes, root: rustix::process::geteuid().is_root() }
+    }
+
     /// How the limits of an endpoint are kept and what that is worth; nothing
     /// where it has none that could be kept in two ways.
     pub fn of_limits(self, limits: &Limits) -> Option<String> {
@@ -162,9 +179,50 @@ impl Means {
     }
 }
 
+/// Tells the log what holds for every confined endpoint, a line each, and what
+/// is missing of it here.
+pub fn announce(endpoints: &[Arc<Endpoint>], support: Support, means: Means) {
+    for endpoint in endpoints {
+        for (level, line) in lines(endpoint, support, means) {
+            log::log!(level, "{line}");
+        }
+    }
+}
+
+fn lines(endpoint: &Endpoint, support: Support, means: Means) -> Vec<(Level, String)> {
+    let (id, security) = (Quoted(&endpoint.id), &endpoint.security);
+    let mut lines = Vec::new();
+    if is_confined(endpoint) {
+        let missing = support.missing(security);
+        let level = if missing.is_empty() { Level::Info } else { Level::Warn };
+        let quoted = |name: &str, list: &[&str]| match list {
+            [] => String::new(),
+            list => format!(" {name}=\"{}\"", list.join(", ")),
+        };
+        let fails = !support.is_whole() && security.enforce == Enforce::Required;
+        let line = format!(
+            "confined endpoint={id} enforce={} landlock={} paths={}{}{}{}",
+            security.enforce.name(),
+            support.landlock,
+            security.allowed_paths.len(),
+            quoted("declared_only", &declared(security)),
+            quoted("missing", &missing),
+            if fails { " consequence=\"its agents will not start\"" } else { "" },
+        );
+        lines.push((level, line));
+    }
+    if endpoint.profile.program().is_some() {
+        let kept = means.of_limits(&endpoint.limits);
+        lines
+            .extend(kept.map(|kept| (Level::Info, format!("bounded endpoint={id} by=\"{kept}\""))));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::testing;
 
     fn security() -> Security {
         Security { allowed_tcp_ports: Some(vec![443]), ..Security::default() }
@@ -200,5 +258,29 @@ mod tests {
         let bare = Means { group_memory: false, group_processes: false, root: true };
         assert!(bare.of_limits(&limits).is_some_and(|kept| kept.contains("not at all")));
         assert_eq!(bare.of_limits(&Limits::default()), None);
+    }
+    #[test]
+    fn a_confined_endpoint_is_one_line_and_a_warning_where_something_is_missing() {
+        let mut endpoint = testing::job("make", "make");
+        let bare = Means { group_memory: false, group_processes: false, root: false };
+        let whole = Support { landlock: 6, filter: true };
+        assert_eq!(lines(&endpoint, whole, bare), []);
+        endpoint.security.allowed_paths = vec!["/srv".into()];
+        endpoint.security.denied_paths = vec!["/srv/x".into()];
+        let told = "confined endpoint=make enforce=best-effort landlock=6 paths=1 \
+                    declared_only=\"denied_paths\"";
+        assert_eq!(lines(&endpoint, whole, bare), [(Level::Info, told.into())]);
+
+        endpoint.security.enforce = Enforce::Required;
+        endpoint.limits.max_processes = Some(3);
+        let [(level, line), (_, bounded)] =
+            &lines(&endpoint, Support { landlock: 5, filter: true }, bare)[..]
+        else {
+            panic!("two lines");
+        };
+        assert_eq!(*level, Level::Warn);
+        assert!(line.contains("missing=\"signals, abstract sockets\""), "{line}");
+        assert!(line.ends_with("consequence=\"its agents will not start\""), "{line}");
+        assert!(bounded.contains("RLIMIT_NPROC"), "{bounded}");
     }
 }
