@@ -43,7 +43,9 @@ use crate::watchdog::Watchdog;
 
 /// How long a shutdown may take in all: what sends TERM kills after ten seconds.
 pub const SHUTDOWN: Duration = Duration::from_secs(8);
-/// What of it is left for delivery after the sessions are closed.
+/// What of it the sessions may take to close: a stubborn agent has five seconds.
+const SESSIONS: Duration = Duration::from_millis(6500);
+/// What is left for delivery after that.
 const DELIVERY: Duration = Duration::from_millis(1500);
 /// How long leftovers of a killed run may take to end at the start.
 const LEFTOVERS: Duration = Duration::from_secs(5);
@@ -249,7 +251,7 @@ impl Runtime {
     pub fn shutdown(self) {
         let begun = Instant::now();
         let deadline = begun + SHUTDOWN;
-        let sessions_until = deadline - DELIVERY;
+        let sessions_until = begun + SESSIONS;
         let (done, all_closed) = bounded(1);
         self.ask(Request::Shutdown { done });
         if all_closed.recv_deadline(sessions_until).is_err() {

@@ -138,7 +138,9 @@ fn restrict_layer(cage: &Cage, layer: &[PathBuf]) -> io::Result<()> {
             // What is not there (not mounted, or pushed by a hub that does not
             // know this machine) can be allowed to nobody; `check` tells.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            opened => rules = allow(rules, opened?, everything)?,
+            opened => {
+                rules = allow(rules, opened?, everything)?;
+            }
         }
     }
     for path in &cage.own_paths {

@@ -36,13 +36,27 @@ pub enum Request {
     /// A new configuration is in force.
     Reload(Box<Config>),
     /// End one session.
-    CloseSession { session_id: String, done: Sender<bool> },
+    CloseSession {
+        /// Hub's id.
+        session_id: String,
+        /// Hears whether there is one.
+        done: Sender<bool>,
+    },
     /// Finish open turns, start no new work; `done` hears when none is open.
-    Drain { done: Sender<()> },
+    Drain {
+        /// Hears that no turn is open.
+        done: Sender<()>,
+    },
     /// End everything; `done` hears when the last session is gone.
-    Shutdown { done: Sender<()> },
+    Shutdown {
+        /// Hears that no session is left.
+        done: Sender<()>,
+    },
     /// What exists just now.
-    Sessions { reply: Sender<Overview> },
+    Sessions {
+        /// Gets them.
+        reply: Sender<Overview>,
+    },
 }
 
 /// All sessions as `status` shows them.
@@ -100,6 +114,8 @@ pub struct Args {
 /// The way to a live session.
 struct Handle {
     inbox: Inbox,
+    /// What its worker did not come to read.
+    unread: Receiver<Event>,
     output: Arc<SessionOutput>,
     thread: JoinHandle<()>,
 }
@@ -293,6 +309,7 @@ impl Dispatcher {
             shared: self.shared.clone(),
         };
         let ended = self.ended.clone();
+        let unread = args.events.clone();
         let run = move || {
             let session_id = Arc::clone(&args.session_id);
             let unheard = worker::run(args);
@@ -308,7 +325,7 @@ impl Dispatcher {
             user_id: identity.user_id.to_string(),
             ..RememberedSession::default()
         });
-        let handle = Handle { inbox, output, thread };
+        let handle = Handle { inbox, unread, output, thread };
         self.registry.insert(Arc::clone(session_id), Live { number, identity, facts, handle });
         Ok(())
     }
@@ -417,10 +434,10 @@ impl Dispatcher {
         match &outcome {
             Ok(()) => info!("config push taken endpoint={endpoint}"),
             Err(reason) => {
-                warn!("config push refused endpoint={endpoint} reason={}", Quoted(reason))
+                warn!("config push refused endpoint={endpoint} reason={}", Quoted(reason));
             }
         }
-        let answer = outcome.as_ref().map(|()| ()).map_err(String::as_str);
+        let answer = outcome.as_ref().copied().map_err(String::as_str);
         self.outbox.answer(outbound::config_ack(update.dialect, &update.endpoint_id, answer));
     }
 
@@ -468,15 +485,26 @@ impl Dispatcher {
     }
 
     fn session_ended(&mut self, ended: Ended) {
-        let Ended { session_id, number, unheard } = ended;
+        let Ended { session_id, number, mut unheard } = ended;
         let itself = self.registry.remove(&session_id, Some(number)).map(|live| {
             self.turns += live.facts.turns.load(Ordering::Relaxed);
             live.handle
         });
-        if let Some(handle) = itself.or_else(|| self.closing.remove(&number))
-            && handle.thread.join().is_err()
-        {
-            error!("session thread panicked session={}", Quoted(&session_id));
+        if let Some(handle) = itself.or_else(|| self.closing.remove(&number)) {
+            // What came after its last look belongs to the session all the same.
+            for event in handle.unread.try_iter() {
+                match event {
+                    Event::Message(message) => unheard.push(*message),
+                    Event::Stop => {
+                        handle.output.stop_ack(Ok(()));
+                        handle.output.release();
+                    }
+                    _ => {}
+                }
+            }
+            if handle.thread.join().is_err() {
+                error!("session thread panicked session={}", Quoted(&session_id));
+            }
         }
         for message in unheard {
             self.user_message(UserMessage {

@@ -95,7 +95,8 @@ pub struct Args {
 }
 
 /// Runs a session to its end. Returns when nothing of it is left, with the
-/// messages that came too late to be heard: the session is made again for them.
+/// messages that came too late to be heard: the session is made again for them,
+/// and for what is still unread in the inbox.
 pub fn run(args: Args) -> Vec<Incoming> {
     let events = args.events.clone();
     let mut worker = match open(args) {
@@ -110,7 +111,7 @@ pub fn run(args: Args) -> Vec<Incoming> {
         let Ok(event) = events.recv() else { break };
         worker.handle(event);
     }
-    worker.leave(&events)
+    worker.leave()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +207,7 @@ fn open(args: Args) -> Result<Worker, Refused> {
         turn: None,
         turns: 0,
         queue: VecDeque::new(),
-        seen: Seen::new(args.seen),
+        seen: Seen::new(&args.seen),
         permissions: Permissions::default(),
         ending: None,
         unheard: Vec::new(),
@@ -304,10 +305,10 @@ impl Worker {
         });
         match &self.endpoint.profile {
             Profile::Cli(_) => {
-                self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout())
+                self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout());
             }
             Profile::Job(job) => {
-                self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime)
+                self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime);
             }
             Profile::Http(_) | Profile::External(_) => {}
         }
@@ -533,7 +534,7 @@ impl Worker {
     }
 
     /// Ends what is still open and lets go of the lane.
-    fn leave(mut self, events: &Receiver<Event>) -> Vec<Incoming> {
+    fn leave(mut self) -> Vec<Incoming> {
         self.complete_turn(None);
         // A session that ended of itself owes its user what was still waiting;
         // one that was told to end does not.
@@ -548,13 +549,6 @@ impl Worker {
                 self.unheard.push(message);
             } else {
                 self.output.refuse_message(&message.message_id, &why);
-            }
-        }
-        for event in events.try_iter() {
-            match event {
-                Event::Message(message) => self.unheard.push(*message),
-                Event::Stop => self.output.stop_ack(Ok(())),
-                _ => {}
             }
         }
         self.deadlines.forget();
@@ -572,9 +566,9 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(earlier: Vec<Arc<str>>) -> Self {
+    fn new(earlier: &[Arc<str>]) -> Self {
         let mut seen = Self { ids: HashSet::new(), order: VecDeque::new() };
-        for id in &earlier {
+        for id in earlier {
             seen.insert(id);
         }
         seen
@@ -601,7 +595,7 @@ mod tests {
 
     #[test]
     fn an_id_is_taken_once_while_it_is_remembered() {
-        let mut seen = Seen::new(vec!["a".into()]);
+        let mut seen = Seen::new(&["a".into()]);
         assert!(!seen.insert(&"a".into()));
         for n in 0..SEEN {
             assert!(seen.insert(&n.to_string().into()));
