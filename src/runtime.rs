@@ -30,6 +30,7 @@ use crate::files::{FileLimits, Files, Keeper};
 use crate::hub::outbox::{EntryKind, Outbox};
 use crate::hub::{Hub, HubSettings, LinkState, LinkStatus, NoStore, TokenStore};
 use crate::ids;
+use crate::sandbox::support::{self, Means, Support};
 use crate::session::dispatcher::{self, Request, SessionStatus};
 use crate::session::notices;
 use crate::session::output::SessionOutput;
@@ -105,6 +106,7 @@ pub struct Runtime {
     state: State,
     reaper: Reaper,
     workshop: Workshop,
+    means: Means,
     _keeper: Keeper,
     watchdog: Watchdog,
     requests: Sender<Request>,
@@ -124,6 +126,9 @@ impl Runtime {
         let files = open_files(&config)?;
         let keeper = Keeper::start(files.clone())?;
         let watchdog = Watchdog::start()?;
+        let groups = launcher.groups.as_ref().map(|groups| groups.bounds());
+        let means = Means::with_groups(groups.unwrap_or_default());
+        support::announce(&config.endpoints, Support::here(), means);
         let workshop = Workshop::new(launcher, &config.hub_variables, files.clone());
 
         // One message at a time may wait between reader and dispatcher: each can be 32 MiB.
@@ -159,6 +164,7 @@ impl Runtime {
             state,
             reaper,
             workshop,
+            means,
             _keeper: keeper,
             watchdog,
             requests,
@@ -171,6 +177,7 @@ impl Runtime {
     pub fn reload(&mut self, config: Config) {
         self.hub.update(hub_settings(&config, &self.state));
         self.ask(Request::Reload(Box::new(config.clone())));
+        support::announce(&config.endpoints, Support::here(), self.means);
         self.config = config;
         info!("configuration read again endpoints={}", self.config.endpoints.len());
     }
