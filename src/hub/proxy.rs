@@ -107,12 +107,28 @@ impl ProxySettings {
         host: &str,
         port: u16,
     ) -> Result<Option<Proxy>, ProxyError> {
+        let Some((_, proxy)) = self.address_for(tls, host, port)? else { return Ok(None) };
+        Ok(Some(proxy))
+    }
+
+    /// The same, with the address as the variable holds it.
+    ///
+    /// # Errors
+    /// As [`ProxySettings::for_target`].
+    pub fn address_for(
+        &self,
+        tls: bool,
+        host: &str,
+        port: u16,
+    ) -> Result<Option<(&Secret, Proxy)>, ProxyError> {
         let (variable, value) =
             if tls { ("HTTPS_PROXY", &self.https) } else { ("HTTP_PROXY", &self.http) };
         match value {
             Some(value) if !is_loopback(host) && !self.is_excluded(host, port) => {
                 let proxy = Proxy::parse(value.expose());
-                proxy.map(Some).map_err(|why| ProxyError::Setting { variable, why })
+                proxy
+                    .map(|proxy| Some((value, proxy)))
+                    .map_err(|why| ProxyError::Setting { variable, why })
             }
             _ => Ok(None),
         }

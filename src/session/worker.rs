@@ -41,10 +41,8 @@ use crate::agent::workshop::Workshop;
 use crate::agent::{Agent, AgentContext, AgentEvent, AgentEvents, FileUse, TurnEnd, TurnMessage};
 use crate::config::{Endpoint, Profile, Runtime};
 use crate::files::Files;
-use crate::ids;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
-use crate::protocol::outbound::FileMeta;
 use crate::state::Journal;
 use crate::watchdog::{Deadline, Reason};
 
@@ -97,7 +95,8 @@ pub struct Args {
 }
 
 /// Runs a session to its end. Returns when nothing of it is left, with the
-/// messages that came too late to be heard: the session is made again for them.
+/// messages that came too late to be heard: the session is made again for them,
+/// and for what is still unread in the inbox.
 pub fn run(args: Args) -> Vec<Incoming> {
     let events = args.events.clone();
     let mut worker = match open(args) {
@@ -112,7 +111,7 @@ pub fn run(args: Args) -> Vec<Incoming> {
         let Ok(event) = events.recv() else { break };
         worker.handle(event);
     }
-    worker.leave(&events)
+    worker.leave()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,6 +252,10 @@ impl Worker {
             Event::Agent(event) => self.agent_event(event),
             Event::Close(ending) => self.close(ending),
         }
+        self.show_busy();
+    }
+
+    fn show_busy(&self) {
         self.facts.busy.store(self.turn.is_some() || !self.queue.is_empty(), Ordering::Relaxed);
     }
 
@@ -325,6 +328,8 @@ impl Worker {
             Quoted(&turn.message_id),
             exit_code.map_or_else(|| "none".into(), |code| code.to_string())
         );
+        // Whoever hears of the end may count on it.
+        self.show_busy();
         let frame = self.output.prepare_turn_completed(&turn.message_id, exit_code);
         self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
         let journal = self.shared.journal.clone();
@@ -389,12 +394,6 @@ impl Worker {
                     self.output.permission_request(&request);
                     self.arm_permission();
                 }
-            }
-            AgentEvent::FileOffered { name, mime_type, data } => {
-                let file_id = ids::next_id();
-                let (name, mime_type, size) = (&name, &mime_type, data.len());
-                let metadata = FileMeta { file_id: &file_id, name, mime_type, size };
-                self.output.file_available(&metadata, &data);
             }
             AgentEvent::Closed => self.state = State::Ended,
         }
@@ -535,7 +534,7 @@ impl Worker {
     }
 
     /// Ends what is still open and lets go of the lane.
-    fn leave(mut self, events: &Receiver<Event>) -> Vec<Incoming> {
+    fn leave(mut self) -> Vec<Incoming> {
         self.complete_turn(None);
         // A session that ended of itself owes its user what was still waiting;
         // one that was told to end does not.
@@ -550,13 +549,6 @@ impl Worker {
                 self.unheard.push(message);
             } else {
                 self.output.refuse_message(&message.message_id, &why);
-            }
-        }
-        for event in events.try_iter() {
-            match event {
-                Event::Message(message) => self.unheard.push(*message),
-                Event::Stop => self.output.stop_ack(Ok(())),
-                _ => {}
             }
         }
         self.deadlines.forget();

@@ -52,7 +52,7 @@ fn assert_same(name: &str, shown: &str, expected: &str) {
 
 #[test]
 fn a_jobs_output_is_verbatim() {
-    let scene = Scene::new("verbatim_job");
+    let scene = Scene::new("verbatim_job").set("/runtime/max_sessions", 100.into());
     let scene = cases().iter().fold(scene, |scene, (name, python, _)| {
         scene.agent(job(name, "python3", &["-c", &print(python)]))
     });
