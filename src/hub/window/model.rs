@@ -315,7 +315,7 @@ impl Life {
             self.now += Duration::from_millis(1);
             self.connect();
             self.send();
-            if !self.unfinished && self.careful.is_none() && self.connected {
+            if !self.unfinished && self.connected {
                 self.ping();
             }
             while !self.travelling.is_empty() && !self.unfinished && self.connected {
