@@ -45,6 +45,7 @@ fn a_burst_of_ends_in_one_signal_is_seen_whole() {
     assert!(scenes.iter().all(|scene| scene.code() == 3));
 }
 
+#[expect(clippy::zombie_processes, reason = "the reaper is what reaps here")]
 #[test]
 fn a_child_that_ends_before_it_is_known_is_not_a_stranger() {
     let reaper = reaper();

@@ -79,11 +79,15 @@ fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     mixed
 }
 
-/// Connects to whichever of the addresses answers first. The socket blocks.
+/// Connects to whichever of the addresses answers first, and tells which. The
+/// socket blocks.
 ///
 /// # Errors
 /// When none has by `deadline`.
-pub fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, ConnectError> {
+pub fn connect(
+    addresses: &[SocketAddr],
+    deadline: Instant,
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
     let mut race = Race { running: Vec::new(), failed: Vec::new() };
     let mut waiting = addresses.iter().copied();
     let mut next_start = Instant::now();
@@ -136,7 +140,7 @@ impl Race {
 
     /// Waits until something happens, at most `limit`. Takes failures out and
     /// returns a winner, if there is one.
-    fn wait(&mut self, limit: Duration) -> Option<TcpStream> {
+    fn wait(&mut self, limit: Duration) -> Option<(TcpStream, SocketAddr)> {
         let mut fds: Vec<PollFd<'_>> =
             self.running.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::OUT)).collect();
         // An interrupted or failed poll only makes the caller look again.
@@ -154,7 +158,7 @@ impl Race {
                 None => socket.set_nonblocking(false),
             });
             match outcome {
-                Ok(()) => winner = Some(TcpStream::from(socket)),
+                Ok(()) => winner = Some((TcpStream::from(socket), address)),
                 Err(error) => self.failed.push((address, error)),
             }
         }
@@ -205,8 +209,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let good = listener.local_addr().unwrap();
         let start = Instant::now();
-        let stream = connect(&[refusing(), swallowing, good], soon()).unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), good);
+        let (stream, address) = connect(&[refusing(), swallowing, good], soon()).unwrap();
+        assert_eq!((stream.peer_addr().unwrap(), address), (good, good));
         assert!(start.elapsed() < Duration::from_secs(2));
     }
 

@@ -196,13 +196,10 @@ fn open(plan: &DialPlan, proxy: Option<&Proxy>, cancel: &Cancel) -> Result<Route
     let addresses = connect::resolve(host, port).map_err(failed)?;
     cancel.check()?;
     let resolved = Instant::now();
-    let tcp = connect::connect(&addresses, resolved + limits.connect).map_err(failed)?;
+    let (tcp, address) = connect::connect(&addresses, resolved + limits.connect).map_err(failed)?;
     if let Err(error) = socket::set_options(&tcp) {
         warn!("socket option not set, a dead hub may be noticed late error={error}");
     }
-    let address = tcp
-        .peer_addr()
-        .map_err(|error| failed(connect::ConnectError::Unreachable(vec![(addresses[0], error)])))?;
     let connected = Instant::now();
     let mut socket = Socket::new(tcp, connected + limits.handshake, Arc::clone(&plan.traffic));
     cancel.guard(socket.tcp())?;

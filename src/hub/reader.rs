@@ -28,6 +28,9 @@ use crate::protocol::inbound::{self, Inbound};
 /// How long a hub may take to end a connection after it said so.
 const LAST_MOMENT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
+/// Code and reason of a close frame, where it has them.
+type Farewell = Option<(u16, String)>;
+
 /// The reader's dealings.
 pub struct ReaderArgs {
     /// What it reads.
@@ -75,7 +78,8 @@ impl Reader {
             match step.outcome {
                 ReadOutcome::Message(Message::Close(frame)) => {
                     // The hub ends the connection next; our reply is on its way.
-                    farewell = Some(frame.map_or_else(String::new, |frame| frame.to_string()));
+                    farewell =
+                        Some(frame.map(|frame| (frame.code.into(), frame.reason.to_string())));
                 }
                 ReadOutcome::Message(message) => self.handle(message),
                 ReadOutcome::Wait(flags) => {
@@ -144,7 +148,7 @@ impl Reader {
 }
 
 /// How the connection ended, in words for a log.
-fn ended(error: &Error, farewell: Option<String>) -> LinkEnd {
+fn ended(error: &Error, farewell: Option<Farewell>) -> LinkEnd {
     match (error, farewell) {
         (_, Some(farewell)) => LinkEnd::Closed(farewell),
         (
@@ -152,7 +156,7 @@ fn ended(error: &Error, farewell: Option<String>) -> LinkEnd {
             | Error::AlreadyClosed
             | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
             None,
-        ) => LinkEnd::Closed(String::new()),
+        ) => LinkEnd::Closed(None),
         (Error::Io(error), None) => LinkEnd::failed(error),
         (error, None) => LinkEnd::Broken(error.to_string()),
     }

@@ -19,7 +19,7 @@ use super::link::{Link, WriteOutcome};
 use super::liveness::{Liveness, Patience, Signs};
 use super::socket::{USER_TIMEOUT, USER_TIMEOUT_BLOCKED, set_user_timeout};
 use super::status::Shared;
-use super::window::Window;
+use super::window::{Outgoing, Window};
 
 /// Longest frame, in bytes of payload. Longer messages go out in fragments, so
 /// that a pong need not wait for 14 MiB on a slow link.
@@ -33,8 +33,7 @@ const BLOCKED_IN_EARNEST: Duration = Duration::from_secs(30);
 pub struct Sending {
     link: Arc<Link>,
     liveness: Liveness,
-    /// A message begun, and how much of it was sent.
-    begun: Option<(Utf8Bytes, usize)>,
+    begun: Option<Begun>,
     /// A frame the buffer had no room for.
     postponed: Option<Frame>,
     buffer: Buffer,
@@ -46,6 +45,24 @@ pub struct Sending {
     closing: Option<Closing>,
     /// Why the connection is over, although its reader has not ended yet.
     over: Option<LinkEnd>,
+}
+
+/// A message of which a part was sent.
+struct Begun {
+    text: Utf8Bytes,
+    sent: usize,
+    /// Where to stop until the hub has shown that it got so far.
+    hold_at: Option<usize>,
+    /// Whether it was asked.
+    asked: bool,
+}
+
+impl Begun {
+    fn new(Outgoing { text, careful }: Outgoing) -> Self {
+        let middle = (0..=text.len() / 2).rev().find(|at| text.is_char_boundary(*at));
+        let hold_at = middle.filter(|at| careful && *at > 0);
+        Self { text, sent: 0, hold_at, asked: false }
+    }
 }
 
 /// What stands between us and the socket.
@@ -125,8 +142,8 @@ impl Sending {
     pub fn into_end(self, seen: LinkEnd) -> LinkEnd {
         match (self.over, seen) {
             // The reader saw why writing failed.
-            (Some(LinkEnd::Broken(_)), LinkEnd::Closed(reason)) if !reason.is_empty() => {
-                LinkEnd::Closed(reason)
+            (Some(LinkEnd::Broken(_)), LinkEnd::Closed(Some(farewell))) => {
+                LinkEnd::Closed(Some(farewell))
             }
             (Some(over), _) => over,
             (None, _) if self.closing.is_some_and(|closing| closing.cut_at.is_some()) => {
@@ -230,21 +247,31 @@ impl Sending {
             self.ping_now = false;
             return Some(Frame::ping(window.ping(now).to_vec()));
         }
-        let (text, from) = match self.begun.take() {
+        let mut begun = match self.begun.take() {
             Some(begun) => begun,
-            None => (window.begin_next()?, 0),
+            None => Begun::new(window.begin_next()?),
         };
         // Said before the frame can reach the hub, so that its pong is heard.
         self.link.set_awaits_pong(true);
-        let to = fragment_end(&text, from);
-        let whole: &Bytes = text.as_ref();
+        if window.is_in_hand() {
+            begun.hold_at = None;
+        }
+        if begun.hold_at == Some(begun.sent) {
+            let ask = !std::mem::replace(&mut begun.asked, true);
+            self.begun = Some(begun);
+            return ask.then(|| Frame::ping(window.ask(now).to_vec()));
+        }
+        let (text, from) = (&begun.text, begun.sent);
+        let to = fragment_end(text, from, begun.hold_at.unwrap_or(text.len()));
+        let (whole, last): (&Bytes, bool) = (text.as_ref(), to == text.len());
         let opcode = OpCode::Data(if from == 0 { Data::Text } else { Data::Continue });
-        let frame = Frame::message(whole.slice(from..to), opcode, to == text.len());
-        if to == text.len() {
+        let frame = Frame::message(whole.slice(from..to), opcode, last);
+        if last {
             window.finish(now);
             shared.messages_out.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.begun = Some((text, to));
+            begun.sent = to;
+            self.begun = Some(begun);
         }
         Some(frame)
     }
@@ -309,9 +336,10 @@ impl Sending {
     }
 }
 
-/// Where the fragment that begins at `from` ends: never inside a character.
-fn fragment_end(text: &str, from: usize) -> usize {
-    let mut to = text.len().min(from + FRAGMENT);
+/// Where the fragment that begins at `from` ends, at most at `limit`: never
+/// inside a character.
+fn fragment_end(text: &str, from: usize, limit: usize) -> usize {
+    let mut to = limit.min(from + FRAGMENT);
     while !text.is_char_boundary(to) {
         to -= 1;
     }
@@ -328,14 +356,15 @@ mod tests {
         let mut from = 0;
         let mut lengths = Vec::new();
         while from < text.len() {
-            let to = fragment_end(&text, from);
+            let to = fragment_end(&text, from, text.len());
             assert!(text.is_char_boundary(to));
             lengths.push(to - from);
             from = to;
         }
         assert_eq!(lengths, [FRAGMENT, FRAGMENT, 1]);
         let odd = format!("x{text}");
-        assert_eq!(fragment_end(&odd, 0), FRAGMENT - 1);
-        assert_eq!(fragment_end("short", 0), 5);
+        assert_eq!(fragment_end(&odd, 0, odd.len()), FRAGMENT - 1);
+        assert_eq!(fragment_end("short", 0, 5), 5);
+        assert_eq!(fragment_end("short", 1, 3), 3);
     }
 }

@@ -9,21 +9,21 @@
 //! | sent      | on the wire, its place in `wire`        | a pong for a later ping → confirmed       |
 //! |           |                                         | loss → queued in front, the same frame    |
 //! | confirmed | gone; bytes given back, callback called |                                           |
-//! | set aside | first in line at three losses: replaced | a `system` line is queued in its place    |
+//! | set aside | poison: see `window::poison`            | a `system` line is queued in its place    |
 //! | dropped   | a permission request at any loss; an    |                                           |
 //! |           | answer at any loss, or without a link   |                                           |
 //!
 //! The round gives each lane one entry in turn, so a flood delays another
 //! session by one entry. After a loss, what was on the wire goes first, in the
 //! order in which it was sent. An entry is sent when it fits into what may be
-//! unconfirmed, or when nothing else is. One that was twice first in line at a
-//! loss is sent alone, so that the third loss can be nobody else's fault.
+//! unconfirmed, or when nothing else is.
 //!
 //! Pure: no I/O, no clock; moments are passed in. It calls back what was
 //! confirmed and wakes who waits for room, neither of which blocks.
 
 mod lane;
 pub mod pace;
+mod poison;
 mod repeat;
 mod room;
 
@@ -31,21 +31,17 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::error;
 use tungstenite::Utf8Bytes;
 
 use self::lane::{Item, LaneQueue};
 use self::pace::{Pace, PingTimes};
+use self::poison::{Alone, is_suspect};
 use super::outbox::{Budget, Entry, EntryKind, LaneShared};
-use crate::logging::Quoted;
-use crate::protocol::outbound::{self, Channel, Frame};
+use crate::protocol::outbound::Frame;
 
 /// Answers that may wait unsent, in bytes. A hub that asks and does not read
 /// must not fill our memory.
 pub const ANSWERS_LIMIT: usize = 4 * 1024 * 1024;
-
-/// Losses at which an entry may be first in line before it is set aside.
-const STRIKES: u8 = 3;
 
 /// More than [`ANSWERS_LIMIT`] waits unsent: the connection must be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +52,8 @@ pub struct TooManyAnswers;
 pub enum Loss {
     /// It broke: whatever was first in line may have been the cause.
     Broken,
+    /// The hub closed it and called that an error.
+    Rejected,
     /// We closed it ourselves, for a reason that has nothing to do with it.
     Planned,
 }
@@ -67,6 +65,16 @@ pub struct Undelivered {
     pub entries: usize,
     /// Sessions they belong to.
     pub sessions: usize,
+}
+
+/// An entry to send now.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The frame's text.
+    pub text: Utf8Bytes,
+    /// Send only its first part, then [`Window::ask`], and the rest when
+    /// [`Window::is_in_hand`].
+    pub careful: bool,
 }
 
 /// Whether entries may be sent.
@@ -115,7 +123,9 @@ pub struct Window {
     /// Entries begun on this connection.
     begun: u64,
     /// Whether a suspect is on the wire: nothing may join it.
-    alone: bool,
+    alone: Alone,
+    /// What was repeated after a loss is not pinged yet.
+    settling: bool,
     gate: Gate,
     /// Lanes that wait for room in the total, longest wait first.
     line: VecDeque<Arc<str>>,
@@ -141,7 +151,8 @@ impl Window {
             wire: VecDeque::new(),
             wire_bytes: 0,
             begun: 0,
-            alone: false,
+            alone: Alone::No,
+            settling: false,
             gate: Gate::Disconnected,
             line: VecDeque::new(),
             repeats: VecDeque::new(),
@@ -243,7 +254,7 @@ impl Window {
 
     /// The next entry to send, if one may be sent now. It is on the wire from
     /// here on; [`Window::finish`] follows when the connection took all of it.
-    pub fn begin_next(&mut self) -> Option<Utf8Bytes> {
+    pub fn begin_next(&mut self) -> Option<Outgoing> {
         if self.gate != Gate::Open || self.begun != self.pace.finished() {
             return None;
         }
@@ -268,22 +279,22 @@ impl Window {
                 self.pass_turn(&session);
                 continue;
             };
-            let (bytes, suspect) = (item.text.len(), item.strikes + 1 >= STRIKES);
+            let (bytes, suspect) = (item.text.len(), is_suspect(item.losses));
             if !self.fits(bytes, suspect) {
                 return None;
             }
-            self.alone = suspect;
-            return self.begin_entry(&session);
+            self.alone = if suspect { Alone::Begun } else { Alone::No };
+            return self.begin_entry(&session, suspect);
         }
     }
 
     /// Whether something of that size may join what is on the wire.
     fn fits(&self, bytes: usize, suspect: bool) -> bool {
         self.wire.is_empty()
-            || (!suspect && !self.alone && self.wire_bytes + bytes <= self.pace.limit())
+            || (!suspect && self.alone == Alone::No && self.wire_bytes + bytes <= self.pace.limit())
     }
 
-    fn begin_answer(&mut self) -> Option<Utf8Bytes> {
+    fn begin_answer(&mut self) -> Option<Outgoing> {
         let text = self.answers.pop_front()?;
         self.answer_bytes -= text.len();
         self.round.pop_front();
@@ -292,16 +303,16 @@ impl Window {
             self.round.push_back(Source::Answers);
         }
         self.put_on_wire(None, EntryKind::Control, text.len());
-        Some(text)
+        Some(Outgoing { text, careful: false })
     }
 
-    fn begin_entry(&mut self, session: &Arc<str>) -> Option<Utf8Bytes> {
+    fn begin_entry(&mut self, session: &Arc<str>, careful: bool) -> Option<Outgoing> {
         let queue = self.lanes.get_mut(session)?;
         let (text, kind) = queue.next().map(|item| (item.text.clone(), item.kind))?;
         queue.sent += 1;
         self.pass_turn(session);
         self.put_on_wire(Some(Arc::clone(session)), kind, text.len());
-        Some(text)
+        Some(Outgoing { text, careful })
     }
 
     fn put_on_wire(&mut self, session: Option<Arc<str>>, kind: EntryKind, bytes: usize) {
@@ -328,9 +339,26 @@ impl Window {
 
     /// The connection took all of the entry that [`Window::begin_next`] gave.
     pub fn finish(&mut self, now: Instant) {
-        if let Some(last) = self.wire.back() {
-            self.pace.finish(last.bytes, now);
+        let Some(last) = self.wire.back() else { return };
+        let settled = self.settling && self.resend.is_empty();
+        if settled {
+            self.settling = false;
         }
+        // On a bad link, what was repeated should be confirmed before the next loss.
+        let urgent = settled || self.alone != Alone::No;
+        self.pace.finish(last.bytes, urgent, now);
+    }
+
+    /// Payload of the ping behind the first part of a careful entry.
+    pub fn ask(&mut self, now: Instant) -> [u8; 8] {
+        let payload = self.pace.ping(now);
+        self.alone = Alone::Asked(self.pace.number());
+        payload
+    }
+
+    /// Whether the hub has the first part of a careful entry: the rest may go.
+    pub fn is_in_hand(&self) -> bool {
+        self.alone == Alone::InHand
     }
 
     /// When a ping is due; `None` without a connection.
@@ -352,6 +380,7 @@ impl Window {
     /// whether it answered a ping of this connection.
     pub fn pong(&mut self, payload: &[u8], now: Instant) -> bool {
         let Some(proof) = self.pace.pong(payload, now) else { return false };
+        self.alone.answered(proof.number);
         let before = self.wire_bytes;
         while self.wire.front().is_some_and(|place| place.order <= proof.covers)
             && let Some(place) = self.wire.pop_front()
@@ -362,7 +391,7 @@ impl Window {
             }
         }
         if self.wire.is_empty() {
-            self.alone = false;
+            self.alone = Alone::No;
         }
         self.pace.delivered(&proof, before - self.wire_bytes, now);
         self.serve_line();
@@ -386,8 +415,8 @@ impl Window {
     pub fn lost(&mut self, loss: Loss, now: Instant) {
         self.gate = Gate::Disconnected;
         self.pace.disconnected();
-        if loss == Loss::Broken {
-            self.strike_first();
+        if loss != Loss::Planned {
+            self.strike_first(loss);
         }
         let mut again = VecDeque::with_capacity(self.wire.len() + self.resend.len());
         for place in std::mem::take(&mut self.wire) {
@@ -400,46 +429,16 @@ impl Window {
             }
         }
         again.append(&mut self.resend);
+        self.settling = !again.is_empty();
         self.resend = again;
         self.wire_bytes = 0;
-        self.alone = false;
+        self.alone = Alone::No;
         self.answers.clear();
         self.answer_bytes = 0;
         for queue in self.lanes.values_mut() {
             self.entries -= queue.unsend();
         }
         self.lanes.retain(|_, queue| !queue.is_idle());
-    }
-
-    /// Counts the loss against what was first in line; at the third it is set aside.
-    fn strike_first(&mut self) {
-        let Some(session) = self.wire.front().and_then(|place| place.session.clone()) else {
-            return;
-        };
-        let Some(item) = self.lanes.get_mut(&session).and_then(|queue| queue.entries.front_mut())
-        else {
-            return;
-        };
-        item.strikes += 1;
-        if item.strikes < STRIKES {
-            return;
-        }
-        let (bytes, kind) = (item.text.len(), item.kind);
-        let told = format!(
-            "A message of {bytes} bytes could not be delivered: the connection to the hub broke \
-             {STRIKES} times while it was being sent. It was left out."
-        );
-        error!(
-            "message set aside after {STRIKES} losses session={} kind={kind:?} bytes={bytes}",
-            Quoted(&session)
-        );
-        item.give_back(&self.total);
-        // The number is the hub's to give; `Control` because a notice must get through.
-        item.text = outbound::output(&session, 0, &Channel::System, &told).text.into();
-        item.kind = EntryKind::Control;
-        item.strikes = 0;
-        self.room_in(&session);
-        self.serve_line();
     }
 
     fn forget_if_idle(&mut self, session: &Arc<str>) {

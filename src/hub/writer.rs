@@ -23,7 +23,7 @@ use super::liveness::{Gone, Patience};
 use super::outbox::Command;
 use super::sending::Sending;
 use super::status::Shared;
-use super::window::{Loss, Undelivered, Window};
+use super::window::{Undelivered, Window};
 use crate::wake::WakeFd;
 
 /// What the connection's side tells the writer.
@@ -168,9 +168,8 @@ impl Writer {
         let Some(sending) = self.sending.take() else { return };
         let generation = sending.generation();
         let end = sending.into_end(end);
-        let loss = if end.may_be_poison() { Loss::Broken } else { Loss::Planned };
         let (entries, bytes) = self.args.window.unconfirmed();
-        self.args.window.lost(loss, now);
+        self.args.window.lost(end.loss(), now);
         if entries > 0 {
             info!("unconfirmed messages will be sent again entries={entries} bytes={bytes}");
         }

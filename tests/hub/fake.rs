@@ -80,6 +80,7 @@ pub struct Peer<S = TcpStream> {
 impl<S: Read + Write> Peer<S> {
     pub fn upgrade(stream: S) -> Self {
         let mut authorization = String::new();
+        #[allow(clippy::result_large_err, reason = "the library's signature")]
         let note = |request: &Request, response: Response| {
             let header = request.headers().get("authorization");
             authorization = header.map_or_else(String::new, |value| value.to_str().unwrap().into());
@@ -105,6 +106,7 @@ impl<S: Read + Write> Peer<S> {
         peer
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "it is given a `json!`")]
     pub fn say(&mut self, kind: &str, payload: Value) {
         let text = json!({ "type": kind, "ts": "2026-01-01T00:00:00Z", "payload": payload });
         self.socket.send(Message::text(text.to_string())).expect("a living connection");

@@ -297,8 +297,8 @@ fn proxy_to(target: SocketAddr) -> (SocketAddr, thread::JoinHandle<String>) {
     (address, asked)
 }
 
-fn environment(variable: &'static str, value: String) -> ProxySettings {
-    ProxySettings::from_lookup(|name| (name == variable).then(|| value.clone()))
+fn environment(variable: &str, value: &str) -> ProxySettings {
+    ProxySettings::from_lookup(|name| (name == variable).then(|| value.to_owned()))
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn the_proxy_of_the_environment_leads_to_the_hub_with_and_without_tls() {
         settings.hub.url.tls = tls;
         settings.hub.url.host = "hub.test".into();
         let variable = if tls { "HTTPS_PROXY" } else { "http_proxy" };
-        settings.proxies = environment(variable, format!("http://me:secret@{proxy}"));
+        settings.proxies = environment(variable, &format!("http://me:secret@{proxy}"));
         let runtime = Runtime::start(settings);
         let stream = hub.tcp();
         let port = hub.address.port();
@@ -332,7 +332,7 @@ fn a_proxy_that_refuses_is_told_without_its_password() {
     let proxy = FakeHub::new();
     let mut settings = settings(proxy.address);
     settings.hub.url.host = "hub.test".into();
-    settings.proxies = environment("HTTP_PROXY", format!("http://me:secret@{}", proxy.address));
+    settings.proxies = environment("HTTP_PROXY", &format!("http://me:secret@{}", proxy.address));
     let runtime = Runtime::start(settings);
     let mut client = proxy.tcp();
     let _ = client.read(&mut [0; 1024]).unwrap();

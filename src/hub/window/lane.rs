@@ -20,7 +20,7 @@ pub struct Item {
     /// How it is treated.
     pub kind: EntryKind,
     /// Losses at which it was first in line on the wire.
-    pub strikes: u8,
+    pub losses: u8,
     /// Whose budget counts it.
     pub owner: Arc<LaneShared>,
     /// Called once when the hub is known to have handled it.
@@ -31,7 +31,7 @@ impl Item {
     /// Takes an entry over; its text is not copied.
     pub fn new(owner: Arc<LaneShared>, entry: Entry) -> Self {
         let Entry { frame, kind, on_confirmed } = entry;
-        Self { text: frame.text.into(), kind, strikes: 0, owner, on_confirmed }
+        Self { text: frame.text.into(), kind, losses: 0, owner, on_confirmed }
     }
 
     /// Bytes it holds of its lane's and the total budget.
@@ -53,7 +53,7 @@ impl fmt::Debug for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Item")
             .field("kind", &self.kind)
-            .field("strikes", &self.strikes)
+            .field("losses", &self.losses)
             .finish_non_exhaustive()
     }
 }

@@ -38,6 +38,10 @@ struct Life {
     now: Instant,
     connected: bool,
     unfinished: bool,
+    /// An entry that is sent in two parts: its name, and the ping between them.
+    careful: Option<(String, Option<u64>)>,
+    /// Whether that ping's pong came.
+    in_hand: bool,
     /// Sent, not handled yet.
     travelling: VecDeque<Wire>,
     /// Answered, not received yet.
@@ -77,6 +81,8 @@ impl Life {
             now: Instant::now(),
             connected: false,
             unfinished: false,
+            careful: None,
+            in_hand: false,
             travelling: VecDeque::new(),
             pongs: VecDeque::new(),
             said: BTreeMap::new(),
@@ -140,20 +146,42 @@ impl Life {
 
     /// Takes the next entry, or the second half of one begun before.
     fn send(&mut self) {
-        if self.unfinished {
+        if self.careful.is_some() {
+            self.send_carefully();
+        } else if self.unfinished {
             self.window.finish(self.now);
             self.unfinished = false;
-        } else if let Some(text) = self.window.begin_next() {
+        } else if let Some(Outgoing { text, careful }) = self.window.begin_next() {
             let name = name_of(&text);
             let confirmed = self.confirmed.lock().unwrap().contains(&name);
             assert!(!confirmed, "sent again after it was confirmed");
-            self.travelling.push_back(Wire::Text(name.clone()));
-            self.on_wire.push_back(name);
+            self.on_wire.push_back(name.clone());
+            if careful {
+                assert_eq!(self.on_wire.len(), 1, "a suspect is alone");
+                (self.careful, self.in_hand) = (Some((name, None)), false);
+                return;
+            }
+            self.travelling.push_back(Wire::Text(name));
             if self.rng.u8(..) < 50 {
                 self.unfinished = true;
             } else {
                 self.window.finish(self.now);
             }
+        }
+    }
+
+    /// A part of it and a ping, then the rest when the ping was answered.
+    fn send_carefully(&mut self) {
+        assert_eq!(self.window.is_in_hand(), self.in_hand);
+        let Some((name, asked)) = &mut self.careful else { return };
+        if self.in_hand {
+            self.travelling.push_back(Wire::Text(name.clone()));
+            self.careful = None;
+            self.window.finish(self.now);
+        } else if asked.is_none() {
+            let payload = self.window.ask(self.now);
+            *asked = Some(u64::from_be_bytes(payload));
+            self.travelling.push_back(Wire::Ping(payload));
         }
     }
 
@@ -170,7 +198,10 @@ impl Life {
         }
         match self.travelling.pop_front() {
             Some(Wire::Ping(payload)) if self.rng.u8(..) > 40 => self.pongs.push_back(payload),
-            Some(Wire::Text(text)) if Some(&text) == self.poison.as_ref() => self.cut(Loss::Broken),
+            Some(Wire::Text(text)) if Some(&text) == self.poison.as_ref() => {
+                let loss = if self.rng.bool() { Loss::Broken } else { Loss::Rejected };
+                self.cut(loss);
+            }
             Some(Wire::Text(text)) => self.note(text),
             Some(Wire::Ping(_)) | None => {}
         }
@@ -194,6 +225,9 @@ impl Life {
     fn pong(&mut self) {
         if let Some(payload) = self.pongs.pop_front() {
             self.window.pong(&payload, self.now);
+            if let Some((_, Some(asked))) = &self.careful {
+                self.in_hand |= u64::from_be_bytes(payload) >= *asked;
+            }
             let confirmed = self.confirmed.lock().unwrap();
             while self.on_wire.len() > self.window.unconfirmed().0 {
                 let text = self.on_wire.pop_front().unwrap();
@@ -201,18 +235,24 @@ impl Life {
                 assert!(self.seen.contains(&text), "confirmed, but never handled");
                 assert!(text.starts_with('{') || confirmed.contains(&text), "not called back");
             }
+            self.in_hand &= !self.on_wire.is_empty();
         }
     }
 
-    /// The rule in other words: who was first on the wire at three broken
-    /// connections is taken out.
-    fn strike(&mut self) {
+    /// The rule in other words: who was first on the wire at the end of a third
+    /// connection, which must have been its doing, is taken out.
+    fn strike(&mut self, loss: Loss) {
         let Some(first) = self.on_wire.front() else { return };
         let strikes = self.strikes.entry(first.clone()).or_default();
         *strikes += 1;
-        if *strikes == 3 && first.starts_with('{') {
+        let guilty = self.in_hand || loss == Loss::Rejected;
+        if !(*strikes >= 3 && guilty || *strikes >= 20) {
+            return;
+        }
+        if first.starts_with('{') {
+            *strikes = 0;
             self.replaced_notices += 1;
-        } else if *strikes == 3 && !self.permissions.contains(first) {
+        } else if !self.permissions.contains(first) {
             for said in self.said.values_mut() {
                 said.retain(|text| text != first);
             }
@@ -222,9 +262,10 @@ impl Life {
 
     fn cut(&mut self, loss: Loss) {
         if self.connected {
-            if loss == Loss::Broken {
-                self.strike();
+            if loss != Loss::Planned {
+                self.strike(loss);
             }
+            (self.careful, self.in_hand) = (None, false);
             self.on_wire.clear();
             // What the hub had received it may still handle; what was behind is gone.
             let arrived = self.rng.usize(..=self.travelling.len());

@@ -60,6 +60,8 @@ struct Mark {
 /// What a pong proved.
 #[derive(Debug)]
 pub struct Proof {
+    /// Number of the ping it answered.
+    pub number: u64,
     /// How many entries of this connection are handled.
     pub covers: u64,
     at: Instant,
@@ -70,7 +72,7 @@ pub struct Proof {
 #[derive(Debug)]
 pub struct Pace {
     times: PingTimes,
-    /// Somebody waits for everything to be confirmed: ping without delay.
+    /// Somebody waits for everything to be confirmed: no ping is put off.
     hurried: bool,
     /// Of the latest ping. Never starts again, so that an answer can only be
     /// taken for one to a ping of its own connection.
@@ -80,6 +82,8 @@ pub struct Pace {
     finished: u64,
     unpinged: usize,
     unpinged_since: Option<Instant>,
+    /// What no ping covers yet is to be covered at once.
+    urgent: bool,
     last_ping: Option<Instant>,
     delivered: u64,
     shortest: Option<Duration>,
@@ -98,6 +102,7 @@ impl Pace {
             finished: 0,
             unpinged: 0,
             unpinged_since: None,
+            urgent: false,
             last_ping: None,
             delivered: 0,
             shortest: None,
@@ -128,9 +133,11 @@ impl Pace {
         self.finished
     }
 
-    /// An entry was handed whole to the connection.
-    pub fn finish(&mut self, bytes: usize, now: Instant) {
+    /// An entry was handed whole to the connection. Its ping is not put off
+    /// where that is `urgent`.
+    pub fn finish(&mut self, bytes: usize, urgent: bool, now: Instant) {
         self.finished += 1;
+        self.urgent |= urgent;
         self.unpinged += bytes;
         self.unpinged_since.get_or_insert(now);
     }
@@ -139,7 +146,7 @@ impl Pace {
     pub fn next_ping(&self, unconfirmed: bool) -> Option<Instant> {
         let connected = self.connected?;
         let soon = self.unpinged_since.map(|since| {
-            let at_once = self.hurried || self.unpinged >= self.limit() / 4;
+            let at_once = self.hurried || self.urgent || self.unpinged >= self.limit() / 4;
             if at_once { since } else { since + self.times.soon }
         });
         let Some(last) = self.last_ping else { return Some(connected) };
@@ -158,8 +165,14 @@ impl Pace {
         });
         self.unpinged = 0;
         self.unpinged_since = None;
+        self.urgent = false;
         self.last_ping = Some(now);
         self.number.to_be_bytes()
+    }
+
+    /// Number of the latest ping.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// The moment of the oldest ping that is not answered.
@@ -175,7 +188,7 @@ impl Pace {
         let mark = self.marks.drain(..=index).next_back()?;
         let took = now.saturating_duration_since(mark.at).max(Duration::from_micros(1));
         self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
-        Some(Proof { covers: mark.covers, at: mark.at, delivered: mark.delivered })
+        Some(Proof { number, covers: mark.covers, at: mark.at, delivered: mark.delivered })
     }
 
     /// `bytes` were confirmed by that pong.
@@ -240,8 +253,8 @@ mod tests {
     #[test]
     fn entries_close_together_share_one_ping_after_20_ms() {
         let (mut pace, start) = connected();
-        pace.finish(100, start + 5 * MS);
-        pace.finish(100, start + 15 * MS);
+        pace.finish(100, false, start + 5 * MS);
+        pace.finish(100, false, start + 15 * MS);
         assert_eq!(pace.next_ping(true), Some(start + 25 * MS));
         pace.ping(start + 25 * MS);
         assert_eq!(pace.next_ping(true), Some(start + 25 * MS + Duration::from_secs(1)));
@@ -251,16 +264,24 @@ mod tests {
     #[test]
     fn a_quarter_of_the_window_is_pinged_at_once() {
         let (mut pace, start) = connected();
-        pace.finish(FLOOR / 4, start + 5 * MS);
+        pace.finish(FLOOR / 4, false, start + 5 * MS);
         assert_eq!(pace.next_ping(true), Some(start + 5 * MS));
+    }
+
+    #[test]
+    fn what_is_urgent_is_pinged_at_once() {
+        let (mut pace, start) = connected();
+        pace.finish(1, true, start + MS);
+        pace.finish(1, false, start + 2 * MS);
+        assert_eq!(pace.next_ping(true), Some(start + MS));
     }
 
     #[test]
     fn a_later_pong_proves_what_earlier_pings_covered() {
         let (mut pace, start) = connected();
-        pace.finish(10, start);
+        pace.finish(10, false, start);
         let first = pace.ping(start);
-        pace.finish(10, start);
+        pace.finish(10, false, start);
         let second = pace.ping(start);
         assert_eq!(pace.pong(&second, start + MS).unwrap().covers, 2);
         assert!(pace.pong(&first, start + MS).is_none(), "already proven");
@@ -270,7 +291,7 @@ mod tests {
     #[test]
     fn foreign_and_old_pongs_prove_nothing() {
         let (mut pace, start) = connected();
-        pace.finish(10, start);
+        pace.finish(10, false, start);
         let old = pace.ping(start);
         pace.disconnected();
         pace.connected(start);
@@ -297,7 +318,7 @@ mod tests {
             while wire + CHUNK <= pace.limit() {
                 wire += CHUNK;
                 unpinged += CHUNK;
-                pace.finish(CHUNK, now);
+                pace.finish(CHUNK, false, now);
                 link_free =
                     link_free.max(now) + Duration::from_micros(CHUNK as u64 * 1000 / per_ms);
                 if pace.next_ping(true).is_some_and(|at| at <= now) {
@@ -346,7 +367,7 @@ mod tests {
         pace.pong(&first, now + MS).unwrap();
         for _ in 0..100 {
             let sent = pace.limit();
-            pace.finish(sent, now);
+            pace.finish(sent, false, now);
             let ping = pace.ping(now);
             now += 400 * MS;
             let proof = pace.pong(&ping, now).unwrap();

@@ -51,7 +51,7 @@ impl Window {
                 let owner = Arc::clone(&queue.current);
                 let kind = EntryKind::Control;
                 let item =
-                    Item { text, kind, strikes: 0, owner: Arc::clone(&owner), on_confirmed: None };
+                    Item { text, kind, losses: 0, owner: Arc::clone(&owner), on_confirmed: None };
                 self.push_item(&owner, item);
             }
             self.forget_if_idle(&session);

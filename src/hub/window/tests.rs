@@ -50,11 +50,22 @@ impl Bench {
     /// Sends everything that may be sent.
     fn send(&mut self) -> Vec<String> {
         let mut sent = Vec::new();
-        while let Some(text) = self.window.begin_next() {
+        while let Some(outgoing) = self.window.begin_next() {
+            if outgoing.careful {
+                let ping = self.window.ask(self.now);
+                assert!(!self.window.is_in_hand());
+                self.window.pong(&ping, self.now);
+                assert!(self.window.is_in_hand());
+            }
             self.window.finish(self.now);
-            sent.push(text.to_string());
+            sent.push(outgoing.text.to_string());
         }
         sent
+    }
+
+    /// Begins one entry and leaves it there.
+    fn begin(&mut self) -> Option<String> {
+        self.window.begin_next().map(|outgoing| outgoing.text.to_string())
     }
 
     /// Everything sent so far is handled.
@@ -117,9 +128,9 @@ fn a_pong_confirms_what_was_finished_before_its_ping_and_nothing_else() {
     bench.connect();
     bench.say(&a, Output, "a1");
     bench.say(&a, Output, "a2");
-    assert_eq!(bench.window.begin_next().as_deref(), Some("a1"));
+    assert_eq!(bench.begin().as_deref(), Some("a1"));
     bench.window.finish(bench.now);
-    assert_eq!(bench.window.begin_next().as_deref(), Some("a2"));
+    assert_eq!(bench.begin().as_deref(), Some("a2"));
     // The second is still being sent in fragments.
     let ping = bench.window.ping(bench.now);
     bench.window.finish(bench.now);
@@ -162,7 +173,7 @@ fn a_second_loss_in_the_middle_of_the_repetition_keeps_the_order() {
     bench.send();
     bench.lose();
     bench.connect();
-    assert_eq!(bench.window.begin_next().as_deref(), Some("a1"));
+    assert_eq!(bench.begin().as_deref(), Some("a1"));
     bench.window.lost(Loss::Planned, bench.now);
     bench.connect();
     assert_eq!(bench.send(), ["a1", "a2", "a3"]);
@@ -238,7 +249,7 @@ fn the_wire_is_bounded_and_a_lone_entry_may_exceed_the_bound() {
 }
 
 #[test]
-fn an_entry_first_in_line_at_three_losses_is_set_aside() {
+fn an_entry_the_hub_dies_of_is_set_aside_at_the_third_loss() {
     let mut bench = Bench::new();
     let (a, b) = (lane("a"), lane("b"));
     bench.say(&a, Output, "poison");
@@ -276,6 +287,52 @@ fn an_innocent_entry_in_front_of_a_poisonous_one_is_delivered() {
     assert_eq!(bench.send(), ["innocent"]);
     bench.confirm();
     assert_eq!(bench.send(), ["poison"]);
+}
+
+#[test]
+fn a_bad_network_costs_no_entry() {
+    let mut bench = Bench::new();
+    bench.say(&lane("a"), Output, "innocent");
+    for _ in 0..19 {
+        bench.connect();
+        assert_eq!(bench.begin().as_deref(), Some("innocent"));
+        bench.lose();
+    }
+    bench.connect();
+    assert_eq!(bench.send(), ["innocent"]);
+    bench.confirm();
+    assert_eq!(bench.confirmed(), 1);
+}
+
+#[test]
+fn an_entry_too_large_for_the_hub_is_set_aside_at_the_third_loss() {
+    for (size, end, left_out) in
+        [(2 << 20, Loss::Broken, true), (2_000, Loss::Rejected, true), (2_000, Loss::Broken, false)]
+    {
+        let mut bench = Bench::new();
+        bench.say(&lane("a"), File, &"x".repeat(size));
+        for _ in 0..3 {
+            bench.connect();
+            assert_eq!(bench.begin().unwrap().len(), size);
+            bench.window.lost(end, bench.now);
+        }
+        bench.connect();
+        assert_eq!(bench.begin().unwrap().contains("left out"), left_out, "{size} {end:?}");
+    }
+}
+
+#[test]
+fn what_is_repeated_is_pinged_at_once() {
+    let mut bench = Bench::new();
+    let a = lane("a");
+    bench.say(&a, Output, "a1");
+    bench.connect();
+    bench.send();
+    bench.lose();
+    bench.connect();
+    bench.window.ping(bench.now);
+    bench.send();
+    assert_eq!(bench.window.next_ping(), Some(bench.now));
 }
 
 #[test]
