@@ -6,7 +6,7 @@
 //!                        fields                      token
 //! ```
 //!
-//! - [`find`] says which file is read.
+//! - [`find()`] says which file is read.
 //! - [`syntax`] makes a JSON tree whose values know where they stand.
 //! - [`fields`] is the one list of what a file may hold; [`reader`] holds the tree
 //!   against it: unknown keys, types, bounds, `${NAME}` ([`expand`]), defaults.
