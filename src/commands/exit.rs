@@ -12,3 +12,16 @@ pub const INTERNAL: u8 = 70;
 pub const CONFIG: u8 = 78;
 /// A health probe's "no": not connected, or refused.
 pub const NO: u8 = 1;
+
+/// What each code means, for the man page.
+pub const MEANINGS: [(u8, &str); 6] = [
+    (OK, "All is well; of `status`: connected."),
+    (NO, "A probe's no: `status` of a runtime that is not connected, a refused `control`."),
+    (USAGE, "Wrong usage, everywhere."),
+    (
+        UNAVAILABLE,
+        "What it needs is not there: no running runtime, no hub, or another process holds the lock.",
+    ),
+    (INTERNAL, "The system refused something, or a defect."),
+    (CONFIG, "The configuration cannot be used."),
+];

@@ -20,6 +20,7 @@
 
 pub mod checked;
 pub mod decide;
+pub mod describe;
 pub mod duration;
 pub mod environment;
 pub mod expand;
@@ -30,6 +31,7 @@ mod nearest;
 pub mod paths;
 pub mod problem;
 pub mod reader;
+pub mod schema;
 pub mod syntax;
 #[cfg(test)]
 pub(crate) mod testing;
