@@ -46,6 +46,18 @@ pub fn start(
     Ok(SignalThread { handle, thread })
 }
 
+/// Takes CHLD alone: for a process whose terminal has other uses for the rest.
+///
+/// # Errors
+/// As [`start`].
+pub fn reap_only(reaper: Reaper) -> io::Result<SignalThread> {
+    let signals = Signals::new([SIGCHLD])?;
+    let handle = signals.handle();
+    reaper.reap();
+    let thread = threads::spawn("signals", move || run(signals, &reaper, |_| {}))?;
+    Ok(SignalThread { handle, thread })
+}
+
 impl SignalThread {
     /// Ends the thread. TERM, INT and HUP are ignored from then on.
     pub fn stop(self) {

@@ -1,5 +1,7 @@
 //! The proxy the fault tests rely on does what it says, and nothing else.
 
+#![cfg(unix)]
+
 mod support;
 
 use std::io::{ErrorKind, Read, Write};

@@ -82,7 +82,7 @@ fn dispatch(mut arguments: Vec<String>) -> u8 {
     match amurg.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
-        Command::Try(arguments) => trial::run(&arguments),
+        Command::Try(arguments) => trial::run(arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Control(arguments) => control::run(&arguments),
         Command::Version(arguments) => version::run(&arguments),

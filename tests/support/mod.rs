@@ -5,8 +5,18 @@
 #![allow(dead_code, unused_imports, missing_docs)]
 
 pub mod bare_runtime;
+#[cfg(unix)]
 mod fault_link;
+#[cfg(unix)]
 pub mod fault_proxy;
+#[cfg(target_os = "linux")]
+pub mod process;
+#[cfg(target_os = "linux")]
+pub mod scene;
+#[cfg(target_os = "linux")]
+pub mod session;
+#[cfg(target_os = "linux")]
+pub mod setup;
 
 use std::time::{Duration, Instant};
 

@@ -17,7 +17,7 @@
 
 pub mod census;
 pub mod cgroup;
-pub mod course;
+mod course;
 pub mod end;
 pub mod environment;
 pub mod family;
@@ -29,8 +29,8 @@ pub mod mark;
 mod order;
 pub mod original;
 mod os_text;
-pub mod pipes;
 pub mod plan;
+pub mod pipes;
 mod poll;
 pub mod procfs;
 mod pty;
