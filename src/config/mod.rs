@@ -25,7 +25,7 @@ pub mod duration;
 pub mod environment;
 pub mod expand;
 pub mod fields;
-mod find;
+pub mod find;
 mod foreign;
 mod nearest;
 pub mod paths;
