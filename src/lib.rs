@@ -2,14 +2,46 @@
 //! machine and an Amurg Hub.
 //!
 //! It dials out over one WebSocket, keeps agent sessions and forwards messages
-//! verbatim both ways. There is no async executor: every box below is a named
-//! thread, every arrow a channel.
+//! verbatim both ways. There is no async executor.
+//!
+//! # The way of a message
 //!
 //! ```text
 //! hub ──► link reader ──► dispatcher ──► session worker ──► agent (pipes / HTTP)
 //! hub ◄── link writer ◄── outbox ◄────── session worker ◄── pipe readers
 //!                           watchdog ───► session worker      (deadlines)
 //! ```
+//!
+//! Every box is a named thread with one job and one owner that joins it; every
+//! arrow is a channel. State lives in one thread; what others need of it they
+//! ask for by message, or read as a plain count. A thread waits either on
+//! channels (`select!`) or on descriptors (`poll`), never on both: whoever polls
+//! is woken through a descriptor ([`wake`]). No lock is held across anything
+//! that blocks, and nothing polls but the one check [`agent::cli::waiting`] tells of.
+//!
+//! # The rooms
+//!
+//! | room | lives here |
+//! |---|---|
+//! | [`commands`] | one file per subcommand; `run` is the service |
+//! | [`config`] | a file becomes decided configuration, once, with every problem told |
+//! | [`protocol`] | envelope and messages of both dialects, without I/O |
+//! | [`hub`] | dialling, the link's two threads, the delivery window, the supervisor |
+//! | [`session`] | which sessions exist, their turns, the way of output into messages |
+//! | [`agent`] | what a session talks to: `cli`, `job`, `http`, `external`; `process` beneath |
+//! | [`sandbox`] | what a child may touch, and the threat model |
+//! | [`files`] | uploads, and what adapters offer |
+//! | [`state`] | the state directory: lock, journal, refreshed token |
+//! | [`watchdog`] | one heap of deadlines, one thread |
+//! | [`control`] | the local socket that `status` asks |
+//! | [`runtime`] | puts the boxes together |
+//! | [`loopback`] | a small hub in-process: `try` uses it, so do the tests |
+//!
+//! # Where to begin
+//!
+//! [`runtime::Runtime::start`] makes the picture above. Then follow one message:
+//! [`protocol::inbound`], [`session::dispatcher`], [`session::worker`],
+//! [`agent::job`], [`session::stream`], [`hub::outbox`], [`hub::window`].
 
 pub mod agent;
 pub mod commands;

@@ -113,6 +113,11 @@ pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);
 }
 
+/// Lines that were dropped since the start, because nobody read them.
+pub fn dropped_lines() -> u64 {
+    lines::dropped()
+}
+
 /// From now on a panic in any thread is logged with the thread's name and ends
 /// the process with exit code 70: a gateway that lost a thread helps nobody,
 /// and the service manager starts a whole one.

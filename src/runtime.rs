@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::control::report::{self, Report};
 use crate::files::{FileLimits, Files, Keeper};
 use crate::hub::outbox::{EntryKind, Outbox};
-use crate::hub::{Hub, HubSettings};
+use crate::hub::{Hub, HubSettings, LinkState, LinkStatus, NoStore, TokenStore};
 use crate::ids;
 use crate::session::dispatcher::{self, Request, SessionStatus};
 use crate::session::notices;
@@ -145,7 +145,7 @@ impl Runtime {
             },
             remembered: remembered(&recovery),
             seen: seen(recovery),
-            token_refreshed: hub.token_sink(),
+            token_refreshed: Box::new(hub.token_sink()),
             link_changed,
             config: config.clone(),
         };
@@ -200,15 +200,35 @@ impl Runtime {
         let (reply, sessions) = bounded(1);
         self.ask(Request::Sessions { reply });
         let sessions = sessions.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+        let link = self.hub.status();
         let now = Instant::now();
         Report {
             version: env!("CARGO_PKG_VERSION").into(),
             runtime_id: self.config.runtime.id.clone(),
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs_f64(),
-            sessions: sessions.iter().map(|session| shown(session, now)).collect(),
+            sessions: sessions.live.iter().map(|session| shown(session, now)).collect(),
             process: report::Process::current(),
-            ..self.hub.report()
+            connection: connection(&link, &self.config.hub.url.text),
+            buffered_bytes: link.buffered as u64,
+            unconfirmed_bytes: link.unconfirmed_bytes as u64,
+            counters: report::Counters {
+                messages_in: link.messages_in,
+                bytes_in: link.bytes_in,
+                messages_out: link.messages_out,
+                bytes_out: link.bytes_out,
+                reconnects: link.reconnects,
+                turns: sessions.turns,
+                refused: sessions.refused,
+                log_lines_dropped: crate::logging::dropped_lines(),
+                deadlines: self
+                    .watchdog
+                    .handle()
+                    .passed()
+                    .into_iter()
+                    .map(|(reason, count)| (reason.name().into(), count))
+                    .collect(),
+            },
         }
     }
 
@@ -273,9 +293,13 @@ fn open_files(config: &Config) -> Result<Files, StartError> {
 }
 
 fn hub_settings(config: &Config, state: &State) -> HubSettings {
-    let tokens = config.hub.token.as_ref().map(|token| {
-        state.token_store(Binding::new(&config.hub.url.text, &config.runtime.id, token))
-    });
+    let tokens: Arc<dyn TokenStore> = match &config.hub.token {
+        Some(token) => {
+            let binding = Binding::new(&config.hub.url.text, &config.runtime.id, token);
+            Arc::new(state.token_store(binding))
+        }
+        None => Arc::new(NoStore),
+    };
     HubSettings::new(config, tokens)
 }
 
@@ -363,5 +387,23 @@ fn shown(session: &SessionStatus, now: Instant) -> report::Session {
         turns: session.turns,
         quiet_seconds: now.saturating_duration_since(session.last_active).as_secs_f64(),
         buffered_bytes: session.buffered_bytes as u64,
+    }
+}
+
+fn connection(link: &LinkStatus, hub: &str) -> report::Connection {
+    let state = match link.state {
+        LinkState::Connecting => "connecting",
+        LinkState::Connected => "connected",
+        LinkState::Waiting => "waiting",
+        LinkState::Refused => "refused",
+        LinkState::Stopped => "stopped",
+    };
+    report::Connection {
+        connected: link.state == LinkState::Connected,
+        state: state.into(),
+        hub: hub.into(),
+        since_seconds: link.since.as_secs_f64(),
+        last_pong_seconds: link.last_pong.map(|age| age.as_secs_f64()),
+        last_error: link.last_error.clone(),
     }
 }

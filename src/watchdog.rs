@@ -9,6 +9,7 @@
 
 mod deadlines;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -37,6 +38,20 @@ pub enum Reason {
     Permission,
     /// The head of an HTTP answer, or more of its body, did not come.
     HttpTimeout,
+}
+
+impl Reason {
+    /// Its name in `status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IdleTurn => "idle_turn",
+            Self::MaxRuntime => "max_runtime",
+            Self::StopGrace => "stop_grace",
+            Self::SessionInactivity => "session_inactivity",
+            Self::Permission => "permission",
+            Self::HttpTimeout => "http_timeout",
+        }
+    }
 }
 
 impl Reason {
@@ -90,6 +105,8 @@ struct State {
     /// When the thread looks again by itself; `None`: when it is nudged.
     wakes_at: Option<Instant>,
     pings: Vec<Sender<()>>,
+    /// Deadlines that passed, by reason.
+    passed: BTreeMap<Reason, u64>,
     stopping: bool,
 }
 
@@ -147,6 +164,11 @@ impl WatchdogHandle {
         self.shared.lock().deadlines.forget(key);
     }
 
+    /// Deadlines that passed since the start, by reason.
+    pub fn passed(&self) -> BTreeMap<Reason, u64> {
+        self.shared.lock().passed.clone()
+    }
+
     /// Whether the thread answers before `deadline`: it is alive and not held up.
     pub fn ping(&self, deadline: Instant) -> bool {
         let (answer, answered) = bounded(1);
@@ -181,6 +203,9 @@ fn run(shared: &Shared, nudges: &Receiver<()>) {
                 return;
             }
             let passed = state.deadlines.take_passed(Instant::now());
+            for (deadline, _) in &passed {
+                *state.passed.entry(deadline.reason).or_default() += 1;
+            }
             state.wakes_at = state.deadlines.next();
             (passed, std::mem::take(&mut state.pings), state.wakes_at)
         };

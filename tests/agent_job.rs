@@ -17,7 +17,10 @@ fn bash(script: &str) -> Scene {
 fn the_content_is_the_input_exactly_and_then_it_ends() {
     let mut scene = Scene::job(job(&["od", "-An", "-c"]));
     assert_eq!(scene.turn("a").stdout.split_whitespace().collect::<Vec<_>>(), ["a"]);
-    assert_eq!(scene.turn("a\r\n").stdout.split_whitespace().collect::<Vec<_>>(), ["a", "\\r", "\\n"]);
+    assert_eq!(
+        scene.turn("a\r\n").stdout.split_whitespace().collect::<Vec<_>>(),
+        ["a", "\\r", "\\n"]
+    );
     assert_eq!(scene.turn("").stdout, "");
 }
 
@@ -58,7 +61,7 @@ fn a_stop_ends_a_tree_that_dies_on_term_at_once() {
     scene.until_output("up\n");
     let stopped = Instant::now();
     scene.agent.stop();
-    let turn = scene.to_end(turn, start);
+    let turn = scene.rest_of_turn(turn, start);
     assert!(stopped.elapsed() < Duration::from_millis(500), "{:?}", stopped.elapsed());
     assert_eq!(turn.exit_code, Some(143), "{turn:?}");
     assert!(processes_with("sleep 41.25").is_empty());
@@ -73,7 +76,7 @@ fn what_a_job_says_while_it_ends_is_still_heard() {
     let turn = scene.send("");
     scene.until_output("up\n");
     scene.agent.stop();
-    let turn = scene.to_end(turn, start);
+    let turn = scene.rest_of_turn(turn, start);
     assert_eq!(turn.stdout.len(), 300_000, "{:?}", turn.exit_code);
     assert!(turn.took < Duration::from_secs(4), "{:?}", turn.took);
 }
@@ -85,9 +88,12 @@ fn what_ignores_term_is_killed_five_seconds_later() {
     let turn = scene.send("");
     scene.until_output("up\n");
     scene.agent.stop();
-    let turn = scene.to_end(turn, start);
+    let turn = scene.rest_of_turn(turn, start);
     assert_eq!(turn.exit_code, Some(137), "{turn:?}");
-    assert!(turn.took > Duration::from_millis(4900) && turn.took < Duration::from_secs(7), "{turn:?}");
+    assert!(
+        turn.took > Duration::from_millis(4900) && turn.took < Duration::from_secs(7),
+        "{turn:?}"
+    );
     assert!(processes_with("sleep 42.25").is_empty());
 }
 
@@ -98,7 +104,7 @@ fn a_run_that_takes_too_long_is_ended_and_that_is_said() {
     let turn = scene.send("");
     scene.until_output("up\n");
     scene.agent.time_expired(turn);
-    let turn = scene.to_end(turn, start);
+    let turn = scene.rest_of_turn(turn, start);
     let note = "The job was ended after 2s, the longest it may run (max_runtime).";
     assert_eq!((turn.exit_code, turn.note.as_deref()), (Some(143), Some(note)));
 }

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -316,16 +317,10 @@ fn only_a_silent_runtime_is_dropped() {
     options.ping_every = Some(Duration::from_millis(500));
     let hub = LoopbackHub::start(options).expect("a hub");
     let silent = registered(&hub);
-    let (stop, stopped) = bounded::<()>(0);
-    let address = hub.address();
-    let answering = thread::spawn(move || {
-        let mut runtime = BareRuntime::registered(address, "other", "sh", TOKEN);
-        runtime.socket.get_ref().set_read_timeout(Some(Duration::from_millis(50))).expect("set");
-        // Reading is what answers pings.
-        while stopped.try_recv() == Err(crossbeam_channel::TryRecvError::Empty) {
-            let _ = runtime.socket.read();
-        }
-    });
+    let mut answers = BareRuntime::registered(hub.address(), "other", "sh", TOKEN);
+    let socket = answers.socket.get_ref().try_clone().expect("a second handle");
+    // Reading is what answers pings.
+    let answering = thread::spawn(move || while answers.socket.read().is_ok() {});
     let ended = |event: &Event| match event {
         Event::Ended { connection, why, .. } => Some((*connection, *why)),
         _ => None,
@@ -334,7 +329,7 @@ fn only_a_silent_runtime_is_dropped() {
     assert_eq!((connection, why), (1, "nothing read for two ping intervals"));
     assert_eq!(hub.events().iter().filter(|event| ended(event).is_some()).count(), 1);
     drop(silent);
-    drop(stop);
+    socket.shutdown(Shutdown::Both).expect("still open");
     answering.join().expect("the other one");
 }
 

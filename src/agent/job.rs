@@ -175,7 +175,8 @@ impl Agent for JobAgent {
 
     fn time_expired(&mut self, _turn: u64) {
         let limit = humantime::format_duration(self.job().max_runtime);
-        let note = format!("The job was ended after {limit}, the longest it may run (max_runtime).");
+        let note =
+            format!("The job was ended after {limit}, the longest it may run (max_runtime).");
         self.tell_run(Command::Expire(note));
     }
 

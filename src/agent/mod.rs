@@ -7,6 +7,7 @@
 
 pub mod cli;
 pub mod confine;
+pub mod excerpt;
 pub mod external;
 pub mod http;
 pub mod job;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::cli::CliAgent;
 use super::cli::shared::SharedProcesses;
 use super::confine::confine;
-use super::external::ExternalAgent;
+use super::external::{ExternalAgent, SharedAdapters};
 use super::http::HttpAgent;
 use super::job::JobAgent;
 use super::process::launch::Launcher;
@@ -22,13 +22,14 @@ pub struct Workshop {
     kit: Kit,
     files: Files,
     shared: Arc<SharedProcesses>,
+    adapters: Arc<SharedAdapters>,
 }
 
 impl Workshop {
     /// For children started by `launcher`; `hub_variables` are kept from them.
     pub fn new(launcher: Launcher, hub_variables: &[String], files: Files) -> Self {
         let kit = Kit { launcher, hub_variables: hub_variables.into(), confine: Arc::new(confine) };
-        Self { kit, files, shared: Arc::default() }
+        Self { kit, files, shared: Arc::default(), adapters: Arc::default() }
     }
 
     /// Opens the agent of one session. Blocks for the launch deadline at most.
@@ -42,13 +43,19 @@ impl Workshop {
             Profile::Job(_) => Box::new(JobAgent::open(context, &self.kit)?),
             Profile::Http(_) => Box::new(HttpAgent::new(context)),
             Profile::External(_) => {
-                Box::new(ExternalAgent::open(context, &self.kit, &self.files)?)
+                Box::new(ExternalAgent::open(context, &self.kit, &self.files, &self.adapters)?)
             }
         })
     }
 
-    /// Ends the processes that outlive their sessions.
+    /// Ends the processes that outlive their sessions, all at once, and waits for
+    /// that: six seconds at most, whatever they do.
     pub fn shutdown(&self) {
-        self.shared.shutdown();
+        let mut threads = self.shared.close();
+        threads.append(&mut self.adapters.close());
+        for thread in threads {
+            // A panic in there has been told already, and ends the process.
+            let _ = thread.join();
+        }
     }
 }

@@ -1,4 +1,276 @@
 //! The link to the hub: dialling, one connection at a time, and the delivery
 //! window that outlives connections.
+//!
+//! ```text
+//!                    dials, decides when
+//!        supervisor ────────────────────► dial (a thread for each try)
+//!            │  ▲                          connect · proxy · tls · upgrade · hello
+//!    attach  ▼  │ ended
+//!          writer ───── link ◄───── reader ────► events: what the hub says
+//!            ▲       one socket       │
+//!            │                        └─ pongs ─► writer
+//!     outbox: lanes of sessions
+//! ```
+//!
+//! [`Outbox`] is all that sessions know of it. The writer owns the
+//! [`window`]: what was said stays there until the hub is known to have handled
+//! it, over as many connections as that takes. Everything that decides about
+//! time or order is a pure file of its own (`window`, `backoff`, `liveness`,
+//! `redial`, `credentials`) that takes moments as values.
 
+mod backoff;
+#[cfg(feature = "tls")]
+mod certificate;
+mod clock;
+mod connect;
+mod credentials;
+pub mod dial;
+mod dial_error;
+mod doorbell;
+mod end;
+mod head;
+mod hello;
+mod link;
+mod liveness;
 pub mod outbox;
+pub mod proxy;
+mod reader;
+mod redial;
+mod sending;
+mod socket;
+pub mod status;
+mod supervisor;
+#[cfg(feature = "tls")]
+mod tls;
+mod upgrade;
+mod window;
+mod writer;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use log::warn;
+
+use self::clock::Alarm;
+pub use self::credentials::{NoStore, TokenStore};
+use self::dial::DialLimits;
+use self::doorbell::Doorbell;
+pub use self::liveness::Patience;
+use self::outbox::{Budget, Outbox};
+use self::proxy::ProxySettings;
+pub use self::redial::RedialTimes;
+pub use self::socket::Traffic;
+use self::status::Shared;
+pub use self::status::{LinkState, LinkStatus};
+use self::supervisor::{Event, Supervisor};
+pub use self::window::Undelivered;
+use self::window::Window;
+pub use self::window::pace::PingTimes;
+use self::writer::WriterArgs;
+use crate::config::{self, Config};
+use crate::protocol::inbound::Inbound;
+use crate::protocol::registration::Registration;
+use crate::secret::Secret;
+use crate::{threads, wake};
+
+/// Largest message a hub may send at least, in bytes: above any hub's own limit
+/// for files of the default size.
+const LARGEST_MESSAGE: usize = 33 * 1024 * 1024;
+
+/// How long [`Hub::shutdown`] may take beyond its deadline to come back.
+const OVERTIME: Duration = Duration::from_millis(500);
+
+/// Everything the connection is made from.
+#[derive(Clone)]
+pub struct HubSettings {
+    /// Where the hub is and how it is reached.
+    pub hub: config::Hub,
+    /// The operator's token.
+    pub token: Secret,
+    /// Who we are.
+    pub runtime_id: String,
+    /// Of which organisation.
+    pub org_id: Option<String>,
+    /// What we have to offer.
+    pub registrations: Arc<[Registration]>,
+    /// Keeps the token a hub gives for the next connection.
+    pub tokens: Arc<dyn TokenStore>,
+    /// What the environment says of proxies.
+    pub proxies: ProxySettings,
+    /// Largest message the hub may send, in bytes.
+    pub largest_message: usize,
+    /// Every duration that is not configured.
+    pub timing: Timing,
+}
+
+/// The durations that are not configured.
+#[derive(Clone, Debug, Default)]
+pub struct Timing {
+    /// Steps of a dial.
+    pub dial: DialLimits,
+    /// When pings are sent.
+    pub pings: PingTimes,
+    /// When a hub is given up.
+    pub patience: Patience,
+    /// When a hub that never pings is dialled again.
+    pub redials: RedialTimes,
+    /// Farewells and repetitions.
+    pub moments: Moments,
+}
+
+/// Short waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Moments {
+    /// How long a hub may take to end a connection after our farewell.
+    pub farewell: Duration,
+    /// How long a planned close waits for confirmations.
+    pub confirm: Duration,
+    /// After a loss, when an end of turn is said once more.
+    pub repeat: Duration,
+}
+
+impl Default for Moments {
+    fn default() -> Self {
+        Self {
+            farewell: Duration::from_millis(300),
+            confirm: Duration::from_secs(2),
+            repeat: Duration::from_secs(120),
+        }
+    }
+}
+
+impl HubSettings {
+    /// What a configuration says, with the environment's proxies.
+    pub fn new(config: &Config, tokens: Arc<dyn TokenStore>) -> Self {
+        let registrations = config.endpoints.iter().map(|endpoint| Registration::of(endpoint));
+        // Base64 makes a file a third larger; its envelope is small.
+        let file = config.runtime.max_file_bytes;
+        Self {
+            hub: config.hub.clone(),
+            token: config.hub.token.clone().unwrap_or_else(|| Secret::new(String::new())),
+            runtime_id: config.runtime.id.clone(),
+            org_id: config.runtime.org_id.clone(),
+            registrations: registrations.collect(),
+            tokens,
+            proxies: ProxySettings::from_env(),
+            largest_message: LARGEST_MESSAGE.max(file.saturating_add(file / 2)),
+            timing: Timing::default(),
+        }
+    }
+}
+
+/// What the link tells whoever handles messages, in order.
+#[derive(Debug)]
+pub enum HubEvent {
+    /// Registered with the hub; `first` in the life of this process.
+    Registered {
+        /// Whether this is the process's first registration.
+        first: bool,
+    },
+    /// That connection is gone.
+    Lost,
+    /// The hub said something.
+    Message(Inbound),
+}
+
+/// The running link. Dropping it without [`Hub::shutdown`] leaves its threads
+/// to the end of the process.
+pub struct Hub {
+    outbox: Outbox,
+    supervisor: Sender<Event>,
+    finished: Receiver<Undelivered>,
+    shared: Arc<Shared>,
+}
+
+/// Starts the link's threads. Events are sent to `events`, which should be
+/// bounded; whoever reads it must never wait for the link. All sessions
+/// together may hold `total_limit` bytes unconfirmed.
+///
+/// # Errors
+/// When the system refuses threads or descriptors.
+pub fn start(
+    settings: HubSettings,
+    events: Sender<HubEvent>,
+    total_limit: usize,
+) -> io::Result<Hub> {
+    let total = Arc::new(Budget::new(total_limit));
+    let shared = Arc::new(Shared::new(Arc::clone(&total)));
+    let (commands, said) = unbounded();
+    let (waker, bell) = wake::pair()?;
+    let (doorbell, attention) = Doorbell::new(waker);
+    let outbox = Outbox::new(commands, doorbell, Arc::clone(&total));
+    let (supervisor, inbox) = unbounded();
+    let to_supervisor = supervisor.clone();
+    let timing = &settings.timing;
+    let args = WriterArgs {
+        commands: said,
+        bell,
+        attention,
+        window: Window::new(total, timing.pings, timing.moments.repeat),
+        alarm: Alarm::new()?,
+        patience: timing.patience,
+        farewell: timing.moments.farewell,
+        // The supervisor is gone only when the link was shut down.
+        tell: Box::new(move |event| drop(to_supervisor.send(Event::Writer(event)))),
+        shared: Arc::clone(&shared),
+    };
+    let writer = threads::spawn_large("link-writer", move || writer::run(args))?;
+    let (done, finished) = crossbeam_channel::bounded(1);
+    let (own_outbox, own_shared, to_self) =
+        (outbox.clone(), Arc::clone(&shared), supervisor.clone());
+    threads::spawn("hub", move || {
+        let supervisor =
+            Supervisor::new(settings, events, (to_self, inbox), own_outbox, own_shared);
+        let undelivered = supervisor.run(writer);
+        // Nobody waits if the deadline has passed.
+        let _ = done.send(undelivered);
+    })?;
+    Ok(Hub { outbox, supervisor, finished, shared })
+}
+
+impl Hub {
+    /// The way in for sessions.
+    pub fn outbox(&self) -> Outbox {
+        self.outbox.clone()
+    }
+
+    /// Takes changed settings over. The connection is made anew only where what
+    /// the hub was told, or how it is reached, has changed.
+    pub fn update(&self, settings: HubSettings) {
+        self.tell(Event::Update(Box::new(settings)));
+    }
+
+    /// Where a token goes that the hub gave for the next connection.
+    pub fn token_sink(&self) -> impl Fn(Secret) + Send + use<> {
+        let supervisor = self.supervisor.clone();
+        move |token| {
+            // Gone only after a shutdown, when there is no next connection.
+            let _ = supervisor.send(Event::TokenRefreshed(token));
+        }
+    }
+
+    /// What there is to know of the connection now.
+    pub fn status(&self) -> LinkStatus {
+        self.shared.snapshot()
+    }
+
+    /// Waits until everything is confirmed, closes the connection and returns
+    /// what was left at `deadline`. Returns at once when nothing is pending, and
+    /// shortly after the deadline at the latest, whatever the hub does. Messages
+    /// of the hub are no longer handed on.
+    pub fn shutdown(self, deadline: Instant) -> Undelivered {
+        self.tell(Event::Shutdown { deadline });
+        self.finished.recv_deadline(deadline + OVERTIME).unwrap_or_else(|_| {
+            let entries = self.shared.snapshot().pending;
+            warn!("the link did not end in time pending={entries}");
+            Undelivered { entries, sessions: 0 }
+        })
+    }
+
+    fn tell(&self, event: Event) {
+        // The supervisor is gone only after a shutdown, which consumes this handle.
+        let _ = self.supervisor.send(event);
+    }
+}

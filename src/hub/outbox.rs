@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::Sender;
 
+use super::doorbell::Doorbell;
+use super::writer::LinkCommand;
 use crate::protocol::outbound::Frame;
 use crate::wake::Waker;
 
@@ -18,20 +20,37 @@ use crate::wake::Waker;
 #[derive(Clone)]
 pub struct Outbox {
     commands: Sender<Command>,
-    writer: Waker,
+    writer: Doorbell,
     total: Arc<Budget>,
 }
 
 /// What the writer's thread is told.
 pub enum Command {
     /// A session has something to say.
-    Send { lane: Arc<LaneShared>, entry: Entry },
+    Send {
+        /// Which.
+        lane: Arc<LaneShared>,
+        /// What.
+        entry: Entry,
+    },
     /// A reading thread waits for room in its lane.
-    NeedRoom { lane: Arc<LaneShared>, waker: Waker },
+    NeedRoom {
+        /// Which lane.
+        lane: Arc<LaneShared>,
+        /// How the thread is told.
+        waker: Waker,
+    },
+    /// A bound was changed: somebody who waits may go on.
+    LimitChanged,
     /// The session is over: its queue goes once everything in it is confirmed.
-    Release { lane: Arc<LaneShared> },
+    Release {
+        /// Which lane.
+        lane: Arc<LaneShared>,
+    },
     /// An answer that belongs to no session.
     Answer(Frame),
+    /// From the connection's side: its reader and its supervisor.
+    Link(LinkCommand),
 }
 
 /// One thing to deliver.
@@ -88,9 +107,23 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Whether more may come. A single entry may overshoot the limit.
+    /// The limit, in bytes.
+    pub fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Whether more may come. A single entry may overshoot the limit, so that
+    /// one larger than it still gets through alone.
     pub fn has_room(&self) -> bool {
-        self.used() < self.limit.load(Ordering::Relaxed)
+        let used = self.used();
+        used == 0 || used < self.limit()
+    }
+
+    /// Whether a quarter of the limit is free: the mark below which a stopped
+    /// reader goes on, so that it is not woken for every confirmed chunk.
+    pub fn has_ample_room(&self) -> bool {
+        let limit = self.limit();
+        self.used() <= limit - limit / 4
     }
 
     /// Changes the limit, in bytes.
@@ -98,7 +131,7 @@ impl Budget {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
-    fn take(&self, bytes: usize) {
+    pub(super) fn take(&self, bytes: usize) {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -126,8 +159,8 @@ pub struct Lane {
 
 impl Outbox {
     /// The handle of a writer that reads `commands` and polls the other end of `writer`.
-    pub fn new(commands: Sender<Command>, writer: Waker, total: Arc<Budget>) -> Self {
-        Self { commands, writer, total }
+    pub fn new(commands: Sender<Command>, writer: impl Into<Doorbell>, total: Arc<Budget>) -> Self {
+        Self { commands, writer: writer.into(), total }
     }
 
     /// A lane for one session with `limit` bytes. Asked again for the same
@@ -142,10 +175,27 @@ impl Outbox {
         self.tell(Command::Answer(frame));
     }
 
-    fn tell(&self, command: Command) {
+    /// Changes the bound of all sessions together, in bytes.
+    pub fn set_total_limit(&self, bytes: usize) {
+        self.total.set_limit(bytes);
+        self.tell(Command::LimitChanged);
+    }
+
+    /// Encoded bytes of all sessions that are not confirmed yet.
+    pub fn buffered(&self) -> usize {
+        self.total.used()
+    }
+
+    /// Tells the writer. It never waits: the channel is bounded by the budgets.
+    pub fn tell(&self, command: Command) {
         // The writer outlives every session; it is gone only when the process ends.
         let _ = self.commands.send(command);
-        self.writer.wake();
+        self.writer.ring();
+    }
+
+    /// Tells the writer what it need not know before it wakes anyway.
+    pub fn tell_later(&self, command: Command) {
+        let _ = self.commands.send(command);
     }
 }
 
@@ -173,6 +223,7 @@ impl Lane {
     /// Changes the lane's bound, in bytes.
     pub fn set_limit(&self, bytes: usize) {
         self.shared.budget.set_limit(bytes);
+        self.outbox.tell(Command::LimitChanged);
     }
 
     /// Encoded bytes that are not confirmed yet.

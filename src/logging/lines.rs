@@ -17,6 +17,14 @@ use crate::threads;
 /// Most lines that wait for a stderr that does not take them.
 const QUEUE: usize = 1_024;
 
+/// Lines dropped since the start, because nobody read them.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Lines dropped since the start.
+pub(super) fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
 /// The way into the queue. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Lines {
@@ -54,6 +62,7 @@ impl Lines {
     pub fn put(&self, line: String) {
         if let Err(TrySendError::Full(_)) = self.queue.try_send(Item::Line(line)) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            DROPPED.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -42,7 +42,18 @@ pub enum Request {
     /// End everything; `done` hears when the last session is gone.
     Shutdown { done: Sender<()> },
     /// What exists just now.
-    Sessions { reply: Sender<Vec<SessionStatus>> },
+    Sessions { reply: Sender<Overview> },
+}
+
+/// All sessions as `status` shows them.
+#[derive(Clone, Debug, Default)]
+pub struct Overview {
+    /// Those that live.
+    pub live: Vec<SessionStatus>,
+    /// Turns begun, of ended sessions too.
+    pub turns: u64,
+    /// Sessions and messages that were refused here.
+    pub refused: u64,
 }
 
 /// One session as `status` shows it.
@@ -117,6 +128,8 @@ pub fn run(args: Args) {
         link_changed: args.link_changed,
         draining: None,
         shutdown: None,
+        turns: 0,
+        refused: 0,
     };
     while !dispatcher.finished() {
         let event = select! {
@@ -163,6 +176,10 @@ struct Dispatcher {
     link_changed: Box<dyn Fn(bool) + Send>,
     draining: Option<Sender<()>>,
     shutdown: Option<Sender<()>>,
+    /// Turns of sessions that are not live any more.
+    turns: u64,
+    /// Sessions and messages refused.
+    refused: u64,
 }
 
 impl Dispatcher {
@@ -235,6 +252,7 @@ impl Dispatcher {
         let identity = Remembered { endpoint_id: endpoint_id.into(), user_id: user_id.into() };
         let session_id: Arc<str> = session_id.into();
         if let Err(error) = self.open(&session_id, identity, true) {
+            self.refused += 1;
             let output = self.output(&session_id, None);
             output.session_created(Err(&error));
             output.system(&error);
@@ -336,6 +354,7 @@ impl Dispatcher {
                 None => Err(notices::unknown_session()),
             };
             if let Err(error) = opened {
+                self.refused += 1;
                 warn!(
                     "message refused session={} error={}",
                     Quoted(&session_id),
@@ -369,11 +388,12 @@ impl Dispatcher {
         }
     }
 
-    fn deliver(&self, message: UserMessage, event: fn(Box<Incoming>) -> Event) {
+    fn deliver(&mut self, message: UserMessage, event: fn(Box<Incoming>) -> Event) {
         let Some(live) = self.registry.get(&message.session_id) else { return };
         let Some(permit) = live.handle.inbox.admit(message.content.len()) else {
             warn!("message refused session={} reason=\"input full\"", Quoted(&message.session_id));
             live.handle.output.refuse_message(&message.message_id, &notices::input_full());
+            self.refused += 1;
             return;
         };
         let UserMessage { message_id, content, .. } = message;
@@ -447,6 +467,7 @@ impl Dispatcher {
 
     fn end(&mut self, session_id: &str, ending: Ending) -> bool {
         let Some(live) = self.registry.remove(session_id, None) else { return false };
+        self.turns += live.facts.turns.load(Ordering::Relaxed);
         live.handle.inbox.tell(Event::Close(ending));
         self.closing.insert(live.number, live.handle);
         true
@@ -454,7 +475,10 @@ impl Dispatcher {
 
     fn session_ended(&mut self, ended: Ended) {
         let Ended { session_id, number, unheard } = ended;
-        let itself = self.registry.remove(&session_id, Some(number)).map(|live| live.handle);
+        let itself = self.registry.remove(&session_id, Some(number)).map(|live| {
+            self.turns += live.facts.turns.load(Ordering::Relaxed);
+            live.handle
+        });
         if let Some(handle) = itself.or_else(|| self.closing.remove(&number))
             && handle.thread.join().is_err()
         {
@@ -509,7 +533,9 @@ impl Dispatcher {
                 self.shutdown = Some(done);
             }
             Request::Sessions { reply } => {
-                let _ = reply.send(self.registry.iter().map(status_of).collect());
+                let live: Vec<_> = self.registry.iter().map(status_of).collect();
+                let turns = self.turns + live.iter().map(|session| session.turns).sum::<u64>();
+                let _ = reply.send(Overview { live, turns, refused: self.refused });
             }
         }
     }

@@ -169,6 +169,20 @@ fn write(dir: &StateDir, binding: &Binding, token: Option<&Secret>) -> io::Resul
     dir.replace(NAME, text.as_bytes())
 }
 
+impl crate::hub::TokenStore for TokenStore {
+    fn current(&self) -> Option<Secret> {
+        Self::current(self)
+    }
+
+    fn store(&self, token: &Secret) {
+        Self::store(self, token);
+    }
+
+    fn forget(&self) {
+        Self::forget(self);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

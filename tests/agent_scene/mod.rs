@@ -110,8 +110,9 @@ pub struct Scene {
     /// Who waits for room.
     waiting: Vec<Waker>,
     turn: u64,
-    /// Everything so far, for a test that fails.
-    pub seen: Vec<Seen>,
+    /// A hub that takes nothing: output is seen, but its room is not given back.
+    stalled: bool,
+    unconfirmed: Vec<(Arc<LaneShared>, usize)>,
 }
 
 /// What one turn said.
@@ -133,14 +134,14 @@ pub struct Turn {
 
 impl Scene {
     /// A CLI agent.
-    pub fn cli(cli: Cli) -> Self {
+    pub fn cli(cli: &Cli) -> Self {
         Self::shared_cli(cli, &SharedProcesses::default())
     }
 
     /// A CLI agent whose process others may share.
-    pub fn shared_cli(cli: Cli, shared: &SharedProcesses) -> Self {
+    pub fn shared_cli(cli: &Cli, shared: &SharedProcesses) -> Self {
         let opened = Self::try_open(Profile::Cli(cli.clone()), |context| {
-            CliAgent::open(context, &cli, &kit(), shared).map(|agent| Box::new(agent) as _)
+            CliAgent::open(context, cli, &kit(), shared).map(|agent| Box::new(agent) as _)
         });
         opened.expect("the agent starts")
     }
@@ -191,7 +192,8 @@ impl Scene {
             _writer: writer,
             waiting: Vec::new(),
             turn: 0,
-            seen: Vec::new(),
+            stalled: false,
+            unconfirmed: Vec::new(),
         })
     }
 
@@ -211,11 +213,11 @@ impl Scene {
     pub fn turn(&mut self, content: &str) -> Turn {
         let start = Instant::now();
         let number = self.send(content);
-        self.to_end(number, start)
+        self.rest_of_turn(number, start)
     }
 
     /// Everything up to the end of a turn.
-    pub fn to_end(&mut self, number: u64, start: Instant) -> Turn {
+    pub fn rest_of_turn(&mut self, number: u64, start: Instant) -> Turn {
         let mut turn = Turn::default();
         loop {
             match self.next() {
@@ -271,7 +273,10 @@ impl Scene {
             let command = self.commands.recv_deadline(deadline).ok()?;
             match command {
                 Command::Send { lane, entry } => {
-                    self.confirm(&lane, entry.frame.text.len());
+                    self.unconfirmed.push((lane, entry.frame.text.len()));
+                    if !self.stalled {
+                        self.confirm();
+                    }
                     return Some(output_in(&entry.frame));
                 }
                 Command::NeedRoom { lane, waker } => {
@@ -289,9 +294,31 @@ impl Scene {
         }
     }
 
-    fn confirm(&mut self, lane: &LaneShared, bytes: usize) {
-        lane.budget.give(bytes);
-        self.total.give(bytes);
+    /// The hub takes nothing from now on. Returns what still came on standard
+    /// output until there was no more room, and the agent had to wait.
+    pub fn stall(&mut self) -> String {
+        self.stalled = true;
+        let mut said = String::new();
+        while let Some(seen) = self.next_within(Duration::from_millis(300)) {
+            match seen {
+                Seen::Output(channel, content) if channel == "stdout" => said.push_str(&content),
+                other => panic!("{other:?} while stalled"),
+            }
+        }
+        said
+    }
+
+    /// The hub takes everything again.
+    pub fn go_on(&mut self) {
+        self.stalled = false;
+        self.confirm();
+    }
+
+    fn confirm(&mut self) {
+        for (lane, bytes) in self.unconfirmed.drain(..) {
+            lane.budget.give(bytes);
+            self.total.give(bytes);
+        }
         self.waiting.drain(..).for_each(|waker| waker.wake());
     }
 }
@@ -320,5 +347,16 @@ pub fn processes_with(text: &str) -> Vec<u32> {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             String::from_utf8_lossy(&line).replace('\0', " ").contains(text)
         })
+        .collect()
+}
+
+/// Children of this process, also those that only wait to be reaped.
+pub fn own_children() -> Vec<u32> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("threads");
+    tasks
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|pid| pid.parse().ok())
         .collect()
 }

@@ -40,12 +40,14 @@ impl Listener {
     /// Tells the end of a turn, after everything that was read before it.
     /// `whole`: nothing of a character cut short can follow any more.
     pub fn turn_ended(&mut self, end: TurnEnd, whole: bool, now: Instant) {
+        self.tell_dropped();
         self.flush(whole, now);
         self.events.tell(AgentEvent::TurnEnded(end));
     }
 
     /// The session is over: nothing follows.
     pub fn closed(mut self) {
+        self.tell_dropped();
         self.flush(true, Instant::now());
         self.events.tell(AgentEvent::Closed);
     }
@@ -65,14 +67,19 @@ impl Listener {
             self.dropped += bytes.len() as u64;
             return;
         }
-        if self.dropped > 0 {
-            let dropped = std::mem::take(&mut self.dropped);
-            self.flush(true, now);
+        self.tell_dropped();
+        self.streams[stream as usize].push(bytes, now);
+    }
+
+    /// Says how much is missing, at the place where it is missing.
+    fn tell_dropped(&mut self) {
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 {
+            self.flush(true, Instant::now());
             self.output.system(&format!(
-                "{dropped} bytes of output were dropped: the connection is slower than the agent, which other sessions share."
+                "{dropped} bytes of output were dropped here: other sessions share the agent, and it does not wait for one."
             ));
         }
-        self.streams[stream as usize].push(bytes, now);
     }
 }
 

@@ -9,11 +9,14 @@
 //! with `persistent` the endpoint has one ([`shared`]), started on first use.
 
 pub mod audience;
+#[cfg_attr(target_os = "linux", path = "look_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "look_elsewhere.rs")]
 mod look;
 mod owner;
 pub mod shared;
 pub mod waiting;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -54,7 +57,8 @@ impl CliAgent {
             context;
         let listener = Some(Box::new(Listener::new(number, output, events)));
         if cli.spawn_policy == SpawnPolicy::Persistent {
-            let owner = shared.of(&endpoint, kit)?;
+            let uploads = upload_dir.as_deref().and_then(Path::parent);
+            let owner = shared.of(&endpoint, uploads, kit)?;
             return Ok(Self { number, owner, listener, thread: None });
         }
         let scarce = |error: std::io::Error| {
@@ -66,7 +70,8 @@ impl CliAgent {
         let owner = Owner::new(kit.clone(), endpoint, whose, inbox.waker());
         let child = owner.start().map_err(|error| error.to_string())?;
         // Should there be no thread, the child is dropped, and with it everything of it.
-        let thread = threads::spawn(name, move || owner.run(Some(child), &inbox)).map_err(scarce)?;
+        let thread =
+            threads::spawn(name, move || owner.run(Some(child), &inbox)).map_err(scarce)?;
         Ok(Self { number, owner: handle, listener, thread: Some(thread) })
     }
 }

@@ -31,7 +31,8 @@ use crate::wake::Waker;
 
 /// What sessions say to the owner of a process.
 pub enum Command {
-    /// This session hears everything from now on.
+    /// This session hears everything from now on. A process of its own is
+    /// started before, and waits for this.
     Join(Box<Listener>),
     /// A message: opens a turn.
     Turn(Message),
@@ -76,7 +77,10 @@ pub enum Whose {
         upload_dir: Option<PathBuf>,
     },
     /// Every session's of the endpoint.
-    Shared,
+    Shared {
+        /// Where the uploads of all of them lie.
+        uploads: Option<PathBuf>,
+    },
 }
 
 /// A turn without its end.
@@ -85,6 +89,11 @@ struct OpenTurn {
     turn: u64,
     /// When to look whether the process waits for input; `None`: never.
     looks: Option<Schedule>,
+}
+
+/// How a process ended that is no more.
+struct Past {
+    exit_code: Option<i32>,
 }
 
 /// Owns one CLI process at a time, and the list of those who hear it.
@@ -106,7 +115,7 @@ pub struct Owner {
     /// What came while the process was on its way out.
     later: VecDeque<Command>,
     /// How the last process ended, once one has.
-    past: Option<Option<i32>>,
+    past: Option<Past>,
     /// Daemons that earlier processes left behind; they end with the session.
     left: Vec<Family>,
     closing: bool,
@@ -115,7 +124,7 @@ pub struct Owner {
 impl Owner {
     /// An owner without a process; `waker` wakes the thread it will run in.
     pub fn new(kit: Kit, endpoint: Arc<Endpoint>, whose: Whose, waker: Waker) -> Self {
-        let audience = Audience::new(matches!(whose, Whose::Shared));
+        let audience = Audience::new(matches!(whose, Whose::Shared { .. }));
         Self {
             kit,
             endpoint,
@@ -155,7 +164,7 @@ impl Owner {
             Whose::Session { session_id, user_id, upload_dir } => {
                 (Some(Person { session_id, user_id }), upload_dir.as_deref())
             }
-            Whose::Shared => (None, None),
+            Whose::Shared { uploads } => (None, uploads.as_deref()),
         };
         let cli = self.cli();
         self.kit.plan(&Wanted {
@@ -218,7 +227,13 @@ impl Owner {
     }
 
     /// Ends the open turn, if there is one. `whole`: no character is cut short.
-    fn end_turn(&mut self, exit_code: Option<i32>, note: Option<String>, whole: bool, now: Instant) {
+    fn end_turn(
+        &mut self,
+        exit_code: Option<i32>,
+        note: Option<String>,
+        whole: bool,
+        now: Instant,
+    ) {
         if let Some(OpenTurn { from, turn, .. }) = self.turn.take()
             && let Some(listener) = self.audience.listener(from)
         {
@@ -229,7 +244,8 @@ impl Owner {
     fn idle_expired(&mut self, from: u64, turn: u64, child: &Child) {
         if self.turn.as_ref().is_some_and(|open| (open.from, open.turn) == (from, turn)) {
             let deaf = child.pipes.stdin.open_end().is_none();
-            let note = deaf.then(|| "The agent has closed its input and takes no more messages.".to_owned());
+            let note = deaf
+                .then(|| "The agent has closed its input and takes no more messages.".to_owned());
             self.end_turn(None, note, false, Instant::now());
         }
     }
@@ -278,15 +294,21 @@ impl Owner {
     fn start_for(&mut self, message: Message) -> Option<Child> {
         match self.start() {
             Ok(child) => {
-                if let Some(exit_code) = self.past {
-                    let code = exit_code.map_or_else(String::new, |code| format!(" (exit code {code})"));
-                    self.audience.system(&format!("The agent had ended{code}; it was started again."));
+                if let Some(Past { exit_code }) = self.past {
+                    let code =
+                        exit_code.map_or_else(String::new, |code| format!(" (exit code {code})"));
+                    self.audience
+                        .system(&format!("The agent had ended{code}; it was started again."));
                 }
                 self.opening = Some(message);
                 Some(child)
             }
             Err(error) => {
-                warn!("agent not started endpoint={} error={}", Quoted(&self.endpoint.id), Quoted(&error.to_string()));
+                warn!(
+                    "agent not started endpoint={} error={}",
+                    Quoted(&self.endpoint.id),
+                    Quoted(&error.to_string())
+                );
                 let Message { from, turn, .. } = message;
                 let note = Some(format!("The agent could not be started: {error}"));
                 if let Some(listener) = self.audience.listener(from) {
@@ -319,7 +341,7 @@ impl Owner {
         }
         self.end_turn(exit_code, note, true, Instant::now());
         self.input = None;
-        self.past = Some(exit_code);
+        self.past = Some(Past { exit_code });
     }
 
     // Sessions.
@@ -348,7 +370,10 @@ impl Owner {
         for family in self.left.drain(..) {
             let ended = end::end(family, kill_at);
             if ended.left > 0 {
-                warn!("session not ended whole endpoint={} reason=\"{ended}\"", Quoted(&self.endpoint.id));
+                warn!(
+                    "session not ended whole endpoint={} reason=\"{ended}\"",
+                    Quoted(&self.endpoint.id)
+                );
             }
         }
         for listener in self.audience.all_leave() {

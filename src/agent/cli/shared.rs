@@ -1,59 +1,56 @@
-//! `spawn_policy: persistent`: one process for each endpoint, whoever uses it.
+//! `spawn_policy: persistent`: the endpoint's process, for whoever uses it.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::owner::{Command, Owner, Whose};
 use crate::agent::process::pump::{self, Handle};
+use crate::agent::process::shared::{Close, Running, Shared};
 use crate::agent::process::start::Kit;
 use crate::config::Endpoint;
 use crate::threads;
 
-use std::sync::Arc;
-
 /// The processes that outlive their sessions, by endpoint. Shared by all
-/// sessions; end them with [`SharedProcesses::shutdown`].
+/// sessions; end them with [`SharedProcesses::close`].
 #[derive(Default)]
-pub struct SharedProcesses(Mutex<HashMap<String, Running>>);
+pub struct SharedProcesses(Shared<Command>);
 
-struct Running {
-    owner: Handle<Command>,
-    thread: JoinHandle<()>,
+impl Close for Command {
+    fn close() -> Self {
+        Self::Close
+    }
 }
 
 impl SharedProcesses {
-    /// The way to the endpoint's process. It is started by its first message.
+    /// The way to the endpoint's process. It is started by its first message,
+    /// and may see the `uploads` of all its sessions.
     ///
     /// # Errors
     /// When there is no thread for it, or it could not be started as things are
     /// now, in words for the user.
-    pub(super) fn of(&self, endpoint: &Arc<Endpoint>, kit: &Kit) -> Result<Handle<Command>, String> {
+    pub(super) fn of(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        uploads: Option<&Path>,
+        kit: &Kit,
+    ) -> Result<Handle<Command>, String> {
         let scarce = |error: std::io::Error| {
             format!("no thread or descriptor for the agent: {error}; close some sessions")
         };
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = running.get(&endpoint.id) {
-            return Ok(running.owner.clone());
-        }
-        let (handle, inbox) = pump::channel().map_err(scarce)?;
-        let owner = Owner::new(kit.clone(), Arc::clone(endpoint), Whose::Shared, inbox.waker());
-        owner.check().map_err(|error| error.to_string())?;
-        let name = format!("pipe {}", endpoint.id);
-        let thread = threads::spawn(name, move || owner.run(None, &inbox)).map_err(scarce)?;
-        running.insert(endpoint.id.clone(), Running { owner: handle.clone(), thread });
-        Ok(handle)
+        self.0.of(&endpoint.id, || {
+            let (owner, inbox) = pump::channel().map_err(scarce)?;
+            let whose = Whose::Shared { uploads: uploads.map(Path::to_owned) };
+            let there = Owner::new(kit.clone(), Arc::clone(endpoint), whose, inbox.waker());
+            there.check().map_err(|error| error.to_string())?;
+            let name = format!("pipe {}", endpoint.id);
+            let thread = threads::spawn(name, move || there.run(None, &inbox)).map_err(scarce)?;
+            Ok(Running { owner, thread })
+        })
     }
 
-    /// Ends every process and waits for that: six seconds at most, whatever they do.
-    pub fn shutdown(&self) {
-        let running = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for one in running.values() {
-            one.owner.send(Command::Close);
-        }
-        for one in running.into_values() {
-            // A panic in there has been told already, and ends the process.
-            let _ = one.thread.join();
-        }
+    /// Begins to end every process; the threads that are to be waited for.
+    pub fn close(&self) -> Vec<JoinHandle<()>> {
+        self.0.close()
     }
 }

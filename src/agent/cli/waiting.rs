@@ -44,9 +44,11 @@
 //! | standard input duplicated to 10 and read there | `0 0xa`, the same inode | the same | at once |
 //! | an executable that may not be read (0711) | `syscall`: permission denied | the same | no, unless root |
 //! | another user's process (`su`, `sudo`), `hidepid` | permission denied, or not there | the same | no, unless root |
+//! | Yama's `ptrace_scope` 2 or 3 | permission denied | the same | no, never (2: unless root) |
 //! | stopped (`SIGSTOP`) while it computes | `-1 …` | the same | no |
 //! | a daemon of the session (adopted by the runtime) | found among our own children | the same | no while it runs |
 
+#[cfg(target_os = "linux")]
 pub mod procfs;
 pub mod schedule;
 
@@ -115,8 +117,8 @@ impl Blocked {
         for value in &mut values {
             *value = u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
         }
-        let [a, b, c, d, e, f, stack, counter] = values;
-        Some(Self { number, arguments: [a, b, c, d, e, f], place: [stack, counter] })
+        let [arguments @ .., stack, counter] = values;
+        Some(Self { number, arguments, place: [stack, counter] })
     }
 
     /// The descriptor whose input it waits for, and for nothing else.
@@ -158,11 +160,8 @@ mod numbers {
     pub const WAITID: i64 = 95;
 }
 
-/// Whether anything can be told on this machine at all.
-pub const SUPPORTED: bool = cfg!(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-));
+/// Whether the numbers above are this machine's, so that anything can be told at all.
+pub const SUPPORTED: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 
 /// Points 3 and 4 of the rule: whether the session of `root` as a whole waits
 /// for `input`. The caller has seen to it that `input` holds nothing before it
@@ -212,7 +211,8 @@ mod tests {
     const OTHER: FileId = FileId { device: 14, inode: 34597, terminal: 0 };
 
     // As the kernel wrote them.
-    const CAT: &str = "0 0x0 0x7f1c64f91000 0x20000 0x7f1c6502e4f0 0xffffffff 0x0 0x7ffc792fc468 0x7f1c6510d2ad";
+    const CAT: &str =
+        "0 0x0 0x7f1c64f91000 0x20000 0x7f1c6502e4f0 0xffffffff 0x0 0x7ffc792fc468 0x7f1c6510d2ad";
     const READLINE: &str =
         "270 0x1 0x7fffd0229e60 0x0 0x0 0x0 0x7fffd0229d90 0x7fffd0229d50 0x7f040b8c2aec";
     const READ_T: &str = "270 0x1 0x7ffeb37dd9d0 0x0 0x0 0x7ffeb37dd8e0 0x7ffeb37dd8f0 0x7ffeb37dd8b0 0x7f4ae7e2faec";
@@ -222,8 +222,7 @@ mod tests {
         "230 0x0 0x0 0x7fffff3e45c0 0x7fffff3e4600 0x0 0x0 0x7fffff3e45a8 0x7f65c906b503";
     const SIGSUSPEND: &str =
         "130 0x7ffd007f2340 0x8 0x1 0x7f634a099828 0x0 0x0 0x7ffd007f2328 0x7f634a0ca2d5";
-    const EPOLL: &str =
-        "281 0xe 0x7ffc9ac8e590 0x400 0x1e0b 0x0 0x8 0x7ffc9ac8d830 0x7fce6d826cae";
+    const EPOLL: &str = "281 0xe 0x7ffc9ac8e590 0x400 0x1e0b 0x0 0x8 0x7ffc9ac8d830 0x7fce6d826cae";
     const POLL: &str =
         "7 0x7ffd892e0b40 0x3 0xffffffff 0x8 0x2b 0x19 0x7ffd892e0b08 0x7ffbb17ce230";
 
@@ -332,8 +331,10 @@ mod tests {
     fn a_background_job_and_a_pipeline_do_not() {
         let job = Table::default().with(100, READLINE, &[101]).with(101, SLEEP, &[]);
         assert!(!job.waits());
-        let pipeline =
-            Table::default().with(100, BASH_WAITS, &[101, 102]).with(101, CAT, &[]).with(102, CAT, &[]);
+        let pipeline = Table::default()
+            .with(100, BASH_WAITS, &[101, 102])
+            .with(101, CAT, &[])
+            .with(102, CAT, &[]);
         assert!(!pipeline.waits());
     }
 
@@ -351,7 +352,8 @@ mod tests {
         assert!(!closed.waits());
         let replaced = Table::default().with(100, CAT, &[]).change(100, |p| p.files[0] = OTHER);
         assert!(!replaced.waits());
-        let readline = Table::default().with(100, READLINE, &[]).change(100, |p| p.files[0] = OTHER);
+        let readline =
+            Table::default().with(100, READLINE, &[]).change(100, |p| p.files[0] = OTHER);
         assert!(!readline.waits());
     }
 

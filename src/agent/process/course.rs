@@ -27,6 +27,7 @@ enum Phase {
 }
 
 /// What is known of a child at a moment.
+#[expect(clippy::struct_excessive_bools, reason = "facts that hold or not, independently")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
     /// The child itself has exited.

@@ -10,6 +10,9 @@
 //!            __launch ──exec──► the agent's program
 //! ```
 //!
+//! [`pump`] is the thread that reads a child's pipes, writes into it and ends it;
+//! [`start`] brings an endpoint there.
+//!
 //! A [`Family`](family::Family) is recognised by descent, by the `setsid`
 //! session of its first process, by the [`Mark`](mark::Mark) in its
 //! environment, and by its control group where there can be one. What sheds all
@@ -29,14 +32,15 @@ pub mod mark;
 mod order;
 pub mod original;
 mod os_text;
-pub mod plan;
 pub mod pipes;
+pub mod plan;
 mod poll;
 pub mod procfs;
 mod pty;
 pub mod pump;
 pub mod reaper;
 mod rounds;
+pub mod shared;
 pub mod start;
 pub mod stdin;
 

@@ -80,12 +80,12 @@ impl Pipes {
 
     /// Whether something of the child waits to be read.
     pub fn has_output(&self) -> bool {
-        self.outputs.iter().flatten().any(|end| state(end).contains(PollFlags::IN))
+        self.states().any(|state| state.contains(PollFlags::IN))
     }
 
     /// Whether some process can still write to an output, read or not.
     pub fn held(&self) -> bool {
-        self.outputs.iter().flatten().any(|end| !state(end).contains(PollFlags::HUP))
+        self.states().any(|state| !state.contains(PollFlags::HUP))
     }
 
     /// Closes everything at once: on a terminal, a hang-up.
@@ -99,17 +99,17 @@ impl Pipes {
         self.outputs.iter().flatten().filter_map(|end| rustix::io::ioctl_fionread(end).ok()).sum()
     }
 
+    /// What `poll` says of each open output, now.
+    fn states(&self) -> impl Iterator<Item = PollFlags> {
+        let mut asked: Vec<PollFd<'_>> =
+            self.outputs.iter().flatten().map(|end| PollFd::new(end, PollFlags::IN)).collect();
+        // Nothing but a bad pointer makes this fail; then nothing is said of any.
+        let _ = poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        asked.into_iter().map(|asked| asked.revents())
+    }
+
     /// What to poll for one stream.
     pub(super) fn pollable(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
         self.outputs[stream as usize].as_ref().map(AsFd::as_fd)
-    }
-}
-
-/// What `poll` says of an end, now.
-fn state(end: &OwnedFd) -> PollFlags {
-    let mut asked = [PollFd::new(end, PollFlags::IN)];
-    match poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
-        Ok(_) => asked[0].revents(),
-        Err(_) => PollFlags::empty(),
     }
 }

@@ -53,7 +53,7 @@ enum State {
 
 /// Why the conversation is over.
 enum End {
-    Left(Exit),
+    Left(u8),
     /// Nobody reads our output any more, or it cannot be written.
     Output(io::Error),
 }
@@ -134,7 +134,7 @@ impl<'a> Conversation<'a> {
             },
             recv(self.interrupts) -> interrupt => match interrupt {
                 Ok(Interrupt::Stop) => self.interrupt(),
-                Ok(Interrupt::End(code)) => Err(End::Left((code))),
+                Ok(Interrupt::End(code)) => Err(End::Left(code)),
                 Err(_) => Err(End::Left(exit::INTERNAL)),
             },
             recv(limit) -> _ => {
@@ -209,7 +209,7 @@ impl<'a> Conversation<'a> {
                 if self.input.typed {
                     self.screen.echoed();
                 }
-                Err(End::Left((INTERRUPTED)))
+                Err(End::Left(INTERRUPTED))
             }
         }
     }
@@ -302,7 +302,7 @@ impl<'a> Conversation<'a> {
     fn code(&self) -> u8 {
         match self.exit_code {
             None => exit::OK,
-            Some(code) => (u8::try_from(code).unwrap_or(u8::MAX)),
+            Some(code) => u8::try_from(code).unwrap_or(u8::MAX),
         }
     }
 }

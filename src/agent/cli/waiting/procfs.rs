@@ -37,8 +37,9 @@ impl View for Procfs<'_> {
 
     fn live_children(&self, pid: i32) -> Option<Vec<i32>> {
         let file = format!("task/{pid}/children");
-        let children: Option<Vec<i32>> =
-            read_line(pid, &file, |line| line.split_ascii_whitespace().map(|p| p.parse().ok()).collect())?;
+        let children: Option<Vec<i32>> = read_line(pid, &file, |line| {
+            line.split_ascii_whitespace().map(|p| p.parse().ok()).collect()
+        })?;
         let mut live = Vec::new();
         for child in children? {
             if !has_ended(child)? {
@@ -69,11 +70,16 @@ impl FileId {
 
     fn of(stat: &Statx) -> Self {
         let number = |major: u32, minor: u32| (u64::from(major) << 32) | u64::from(minor);
-        let is_terminal = FileType::from_raw_mode(stat.stx_mode.into()) == FileType::CharacterDevice;
+        let is_terminal =
+            FileType::from_raw_mode(stat.stx_mode.into()) == FileType::CharacterDevice;
         Self {
             device: number(stat.stx_dev_major, stat.stx_dev_minor),
             inode: stat.stx_ino,
-            terminal: if is_terminal { number(stat.stx_rdev_major, stat.stx_rdev_minor) } else { 0 },
+            terminal: if is_terminal {
+                number(stat.stx_rdev_major, stat.stx_rdev_minor)
+            } else {
+                0
+            },
         }
     }
 }

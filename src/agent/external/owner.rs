@@ -1,0 +1,471 @@
+//! The pipe thread of an adapter: owns the process and the sessions attached to
+//! it, and speaks the protocol with it.
+//!
+//! A turn ends by `turn.complete`, or with the adapter. The thread outlives its
+//! process: the next message starts that again, in here, and greets it with
+//! every session that is attached.
+//!
+//! Nothing an adapter writes is fatal. What it does not understand of the
+//! protocol is logged and skipped.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use log::{info, warn};
+
+use super::attached::{Attached, OpenTurn};
+use super::ground::Ground;
+use super::last_words::LastWords;
+use super::lines::Lines;
+use super::message::ToAdapter;
+use crate::agent::process::end::{self, GRACE};
+use crate::agent::process::family::Family;
+use crate::agent::process::mark::Mark;
+use crate::agent::process::pipes::Stream;
+use crate::agent::process::plan::{Owner as Person, Stdio};
+use crate::agent::process::pump::{self, Child, Duty, Ended, Inbox, Rest};
+use crate::agent::process::start::{Kit, StartError, Wanted};
+use crate::agent::process::stdin::Piece;
+use crate::config::{Endpoint, External, Profile};
+use crate::files::Files;
+use crate::logging::Quoted;
+use crate::session::admission::Permit;
+use crate::wake::Waker;
+
+/// Answers an adapter that does not read may leave waiting; more are not written.
+const MOST_UNREAD: usize = 1024;
+
+/// What sessions say to the owner of an adapter.
+pub enum Command {
+    /// This session is attached from now on.
+    Join(Box<Attached>),
+    /// A message: opens a turn.
+    Turn(Message),
+    /// More input for the session's turn.
+    Input(Message),
+    /// The session's turn is to end.
+    Stop { from: u64 },
+    /// The answer to a question of the adapter's.
+    Answer { from: u64, request_id: String, approved: bool },
+    /// A file was uploaded: the line that tells of it.
+    File { from: u64, line: Vec<u8> },
+    /// New processes follow this.
+    Reconfigure(Arc<Endpoint>),
+    /// This session ends, and a process of its own with it.
+    Leave { from: u64 },
+    /// End the process and everything of it.
+    Close,
+}
+
+/// A text of one session.
+pub struct Message {
+    /// The session's number in this process.
+    pub from: u64,
+    /// The turn's number in the session.
+    pub turn: u64,
+    /// What the user wrote.
+    pub content: String,
+    /// Its place among what waits.
+    pub permit: Permit,
+}
+
+/// Whose adapter it is.
+#[derive(Clone, Debug)]
+pub enum Whose {
+    /// One session's.
+    Session {
+        /// `AMURG_SESSION_ID`
+        session_id: Arc<str>,
+        /// `AMURG_USER_ID`
+        user_id: Arc<str>,
+    },
+    /// Every session's of the endpoint.
+    Shared,
+}
+
+/// Owns one adapter process at a time, and the sessions attached to it.
+pub struct Owner {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) whose: Whose,
+    pub(super) sessions: Vec<Attached>,
+    pub(super) lines: Lines,
+    pub(super) files: Files,
+    /// Where the running process stands.
+    pub(super) ground: Option<Ground>,
+    /// Lines of the running process that were skipped.
+    pub(super) skipped: u64,
+    kit: Kit,
+    uploads: Option<PathBuf>,
+    mark: Mark,
+    /// Wakes this very thread.
+    waker: Waker,
+    last_words: LastWords,
+    /// The message a process is started for.
+    opening: Option<Message>,
+    /// What came while the process was on its way out.
+    later: VecDeque<Command>,
+    /// Answers written since the adapter last read everything.
+    unread: usize,
+    /// How the last process ended, in words, once one has.
+    past: Option<String>,
+    /// Daemons that earlier processes left behind; they end with the session.
+    left: Vec<Family>,
+    closing: bool,
+}
+
+impl Owner {
+    /// An owner without a process. `uploads` is the directory of its uploads,
+    /// `waker` wakes the thread it will run in.
+    pub fn new(
+        kit: Kit,
+        files: Files,
+        endpoint: Arc<Endpoint>,
+        whose: Whose,
+        uploads: Option<PathBuf>,
+        waker: Waker,
+    ) -> Self {
+        Self {
+            endpoint,
+            whose,
+            sessions: Vec::new(),
+            lines: Lines::default(),
+            files,
+            ground: None,
+            skipped: 0,
+            kit,
+            uploads,
+            mark: Mark::next(),
+            waker,
+            last_words: LastWords::default(),
+            opening: None,
+            later: VecDeque::new(),
+            unread: 0,
+            past: None,
+            left: Vec::new(),
+            closing: false,
+        }
+    }
+
+    /// Looks whether the process could be started.
+    ///
+    /// # Errors
+    /// In words for the user.
+    pub fn check(&self) -> Result<(), StartError> {
+        self.plan().map(|_| ())
+    }
+
+    /// Starts the process.
+    ///
+    /// # Errors
+    /// In words for the user.
+    pub fn start(&mut self) -> Result<Child, StartError> {
+        let plan = self.plan()?;
+        let child = self.kit.launch(&plan, self.waker.clone())?;
+        self.ground = Some(Ground::of(&plan, &self.endpoint.security, self.uploads.as_deref()));
+        Ok(child)
+    }
+
+    fn plan(&self) -> Result<crate::agent::process::plan::SpawnPlan, StartError> {
+        let owner = match &self.whose {
+            Whose::Session { session_id, user_id } => Some(Person { session_id, user_id }),
+            Whose::Shared => None,
+        };
+        self.kit.plan(&Wanted {
+            endpoint: &self.endpoint,
+            program: &self.external().program,
+            owner,
+            upload_dir: self.uploads.as_deref(),
+            given: &[],
+            mark: &self.mark,
+            stdio: Stdio::Pipes,
+        })
+    }
+
+    fn external(&self) -> &External {
+        match &self.endpoint.profile {
+            Profile::External(external) => external,
+            // Checked where endpoints come in: by who opens an agent, and in `reconfigure`.
+            _ => unreachable!("an adapter of another profile"),
+        }
+    }
+
+    /// The whole life of the thread, with the process that was started already.
+    pub fn run(mut self, mut child: Option<Child>, inbox: &Inbox<Command>) {
+        // What a process says before its session is announced stays in its pipes.
+        if let Some(child) = &mut child {
+            match inbox.wait() {
+                Some(Command::Join(session)) => self.sessions.push(*session),
+                _ => self.close(child),
+            }
+        }
+        loop {
+            if let Some(child) = child.take() {
+                let ended = pump::run(child, &mut self, inbox);
+                self.ended(ended);
+            }
+            if self.closing {
+                break;
+            }
+            let Some(command) = self.later.pop_front().or_else(|| inbox.wait()) else { break };
+            child = self.without_process(command);
+        }
+        self.leave_nothing();
+    }
+
+    pub(super) fn session(&mut self, number: u64) -> Option<&mut Attached> {
+        self.sessions.iter_mut().find(|session| session.number == number)
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self.whose, Whose::Shared)
+    }
+
+    // With a process.
+
+    fn greet(&mut self, session: Attached, child: &mut Child) {
+        write(child, session.greeting());
+        self.sessions.push(session);
+    }
+
+    fn open_turn(&mut self, message: Message, child: &mut Child) {
+        let Some(session) = self.session(message.from) else { return };
+        // Messages queue in the session; should one come all the same, none is without an end.
+        session.end_turn(None, None);
+        session.turn = Some(OpenTurn { number: message.turn, stopped: false });
+        self.say(message, child);
+    }
+
+    fn say(&mut self, message: Message, child: &mut Child) {
+        let Message { from, content, permit, .. } = message;
+        let Some(session) = self.session(from) else { return };
+        let session_id = &session.session_id;
+        let bytes = ToAdapter::UserInput { session_id, content: &content }.line();
+        child.pipes.stdin.push(Piece { bytes, permit });
+    }
+
+    fn stop(&mut self, from: u64, child: &mut Child) {
+        if let Some(session) = self.session(from)
+            && let Some(turn) = &mut session.turn
+            && !std::mem::replace(&mut turn.stopped, true)
+        {
+            write(child, ToAdapter::Stop { session_id: &session.session_id }.line());
+        }
+    }
+
+    fn answer(&mut self, from: u64, request_id: &str, approved: bool, child: &mut Child) {
+        let Some(session) = self.session(from) else { return };
+        if !session.is_answer(request_id) {
+            return;
+        }
+        let session_id = &Arc::clone(&session.session_id);
+        if child.pipes.stdin.backlog().is_none() {
+            self.unread = 0;
+        }
+        self.unread += 1;
+        if self.unread <= MOST_UNREAD {
+            write(child, ToAdapter::PermissionResponse { session_id, request_id, approved }.line());
+        } else if self.unread == MOST_UNREAD + 1 {
+            warn!("adapter asks and does not read endpoint={}", Quoted(&self.endpoint.id));
+        }
+    }
+
+    // Without one.
+
+    fn without_process(&mut self, command: Command) -> Option<Child> {
+        match command {
+            Command::Join(session) => self.sessions.push(*session),
+            Command::Turn(message) => return self.start_for(message),
+            Command::File { from, line } => {
+                if let Some(session) = self.session(from) {
+                    session.files.push(line);
+                }
+            }
+            Command::Reconfigure(endpoint) => self.reconfigure(endpoint),
+            Command::Leave { from } => self.leave(from),
+            Command::Close => self.closing = true,
+            // Of a turn, or a question, that ended with the process.
+            Command::Input(_) | Command::Stop { .. } | Command::Answer { .. } => {}
+        }
+        None
+    }
+
+    fn start_for(&mut self, message: Message) -> Option<Child> {
+        match self.start() {
+            Ok(child) => {
+                if let Some(how) = &self.past {
+                    let text = format!("The adapter had ended{how}; it was started again.");
+                    self.sessions.iter_mut().for_each(|session| session.system(&text));
+                }
+                self.opening = Some(message);
+                Some(child)
+            }
+            Err(error) => {
+                let endpoint = Quoted(&self.endpoint.id);
+                warn!(
+                    "adapter not started endpoint={endpoint} error={}",
+                    Quoted(&error.to_string())
+                );
+                let note = Some(format!("The adapter could not be started: {error}"));
+                if let Some(session) = self.session(message.from) {
+                    session.refuse_turn(message.turn, None, note);
+                }
+                None
+            }
+        }
+    }
+
+    fn reconfigure(&mut self, endpoint: Arc<Endpoint>) {
+        if matches!(endpoint.profile, Profile::External(_)) {
+            self.endpoint = endpoint;
+        }
+    }
+
+    fn leave(&mut self, from: u64) {
+        if !self.is_shared() {
+            self.closing = true;
+        } else if let Some(at) = self.sessions.iter().position(|session| session.number == from) {
+            self.sessions.swap_remove(at).closed();
+        }
+    }
+
+    // Its end.
+
+    fn ended(&mut self, ended: Ended) {
+        let Ended { exit_code, unread, rest } = ended;
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.finish(|line| self.take_line(&line, Instant::now()));
+        let words = self.last_words.finish(&self.endpoint.id);
+        let how = exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
+        info!(
+            "adapter ended endpoint={} exit_code={} skipped_lines={}",
+            Quoted(&self.endpoint.id),
+            exit_code.map_or_else(|| "none".to_owned(), |code| code.to_string()),
+            self.skipped
+        );
+        let mut note = format!("The adapter ended{how} in mid-turn.");
+        if !words.is_empty() {
+            note = format!("{note} Its last words: {words}");
+        }
+        match rest {
+            Rest::Nothing => {}
+            Rest::Alive(family) => self.left.push(family),
+            Rest::Unending(ended) => note = format!("{note} Of it, {ended}."),
+        }
+        let closing = self.closing;
+        for session in &mut self.sessions {
+            if unread > 0 {
+                session.system(&format!(
+                    "The session ended before the last {unread} bytes of the adapter could be taken."
+                ));
+            }
+            session.forget_questions();
+            session.end_turn(exit_code, Some(note.clone()).filter(|_| !closing));
+        }
+        self.past = Some(how);
+        self.skipped = 0;
+        self.ground = None;
+    }
+
+    fn close(&mut self, child: &mut Child) {
+        self.closing = true;
+        child.abandon();
+    }
+
+    /// Ends what a process that is gone may have left, and tells every session.
+    fn leave_nothing(mut self) {
+        let kill_at = Instant::now() + GRACE;
+        for family in self.left.drain(..) {
+            let ended = end::end(family, kill_at);
+            if ended.left > 0 {
+                let endpoint = Quoted(&self.endpoint.id);
+                warn!("session not ended whole endpoint={endpoint} reason=\"{ended}\"");
+            }
+        }
+        self.sessions.drain(..).for_each(Attached::closed);
+    }
+}
+
+fn write(child: &mut Child, line: Vec<u8>) {
+    child.pipes.stdin.push(Piece { bytes: line, permit: Permit::default() });
+}
+
+impl Duty for Owner {
+    type Command = Command;
+
+    fn started(&mut self, child: &mut Child) {
+        self.unread = 0;
+        for session in &mut self.sessions {
+            write(child, session.greeting());
+            session.files.drain(..).for_each(|line| write(child, line));
+        }
+        if let Some(message) = self.opening.take() {
+            self.open_turn(message, child);
+        }
+    }
+
+    fn command(&mut self, command: Command, child: &mut Child) {
+        match command {
+            Command::Turn(_) | Command::File { .. } if child.is_leaving() => {
+                self.later.push_back(command);
+            }
+            Command::Join(session) => self.greet(*session, child),
+            Command::Turn(message) => self.open_turn(message, child),
+            Command::Input(message) => self.say(message, child),
+            Command::Stop { from } => self.stop(from, child),
+            Command::Answer { from, request_id, approved } => {
+                self.answer(from, &request_id, approved, child);
+            }
+            Command::File { line, .. } => write(child, line),
+            Command::Reconfigure(endpoint) => self.reconfigure(endpoint),
+            Command::Leave { from } => {
+                if let Some(session) = self.session(from) {
+                    write(
+                        child,
+                        ToAdapter::SessionClose { session_id: &session.session_id }.line(),
+                    );
+                }
+                self.leave(from);
+                if self.closing {
+                    child.abandon();
+                }
+            }
+            Command::Close => self.close(child),
+        }
+    }
+
+    fn deserted(&mut self, child: &mut Child) {
+        self.close(child);
+    }
+
+    fn output(&mut self, stream: Stream, bytes: &[u8], now: Instant) {
+        match stream {
+            Stream::Stdout => {
+                let mut lines = std::mem::take(&mut self.lines);
+                lines.push(bytes, |line| self.take_line(&line, now));
+                self.lines = lines;
+            }
+            Stream::Stderr => self.last_words.push(bytes, &self.endpoint.id),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        // Several sessions share it, and none may hold it back.
+        self.is_shared() || self.sessions.iter().all(Attached::has_room)
+    }
+
+    fn wake_when_room(&self, waker: Waker) {
+        for session in self.sessions.iter().filter(|session| !session.has_room()) {
+            session.wake_when_room(waker.clone());
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.sessions.iter().filter_map(Attached::due).min()
+    }
+
+    fn time(&mut self, _child: &mut Child, now: Instant) {
+        self.sessions.iter_mut().for_each(|session| session.send_due(now));
+    }
+}

@@ -1,0 +1,99 @@
+//! How many senders reach one thread that polls descriptors, at almost no cost.
+//!
+//! A [`Waker`] costs a system call each time. During a flood the listening
+//! thread is awake anyway and will look at its channel before it sleeps: a flag
+//! says so, and then nobody rings. It knows nothing of what is in the channel.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::wake::Waker;
+
+/// The senders' side. Put the message into the channel first, then ring.
+#[derive(Clone, Debug)]
+pub struct Doorbell {
+    waker: Waker,
+    /// Whether the listener will look into its channel without being woken.
+    /// `None`: nobody keeps that flag, so every ring wakes.
+    attentive: Option<Arc<AtomicBool>>,
+}
+
+/// The listener's side of the flag.
+#[derive(Debug)]
+pub struct Attention(Arc<AtomicBool>);
+
+impl Doorbell {
+    /// A doorbell and the flag its listener keeps.
+    pub fn new(waker: Waker) -> (Self, Attention) {
+        let flag = Arc::new(AtomicBool::new(false));
+        (Self { waker, attentive: Some(Arc::clone(&flag)) }, Attention(flag))
+    }
+
+    /// Makes the listener look into its channel. Never blocks.
+    pub fn ring(&self) {
+        let will_look =
+            self.attentive.as_ref().is_some_and(|flag| flag.swap(true, Ordering::SeqCst));
+        if !will_look {
+            self.waker.wake();
+        }
+    }
+}
+
+impl From<Waker> for Doorbell {
+    /// A doorbell whose every ring wakes.
+    fn from(waker: Waker) -> Self {
+        Self { waker, attentive: None }
+    }
+}
+
+impl Attention {
+    /// The listener is about to sleep. It must look into its channel once more
+    /// after this call: what was put there before is not rung for again.
+    pub fn doze(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+
+    /// The listener is up and will look into its channel before it sleeps again.
+    pub fn wake_up(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use super::*;
+    use crate::wake::{self, WakeFd};
+
+    fn rang(bell: &WakeFd) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(bell, PollFlags::IN)], Some(&now)) == Ok(1)
+    }
+
+    #[test]
+    fn only_the_first_ring_wakes_a_dozing_listener() {
+        let (waker, bell) = wake::pair().unwrap();
+        let (door, attention) = Doorbell::new(waker);
+        attention.doze();
+        door.ring();
+        assert!(rang(&bell));
+        bell.drain();
+        door.ring();
+        assert!(!rang(&bell), "the listener has not dozed off again");
+        attention.doze();
+        door.ring();
+        assert!(rang(&bell));
+    }
+
+    #[test]
+    fn a_plain_waker_always_wakes() {
+        let (waker, bell) = wake::pair().unwrap();
+        let door = Doorbell::from(waker);
+        for _ in 0..2 {
+            door.ring();
+            assert!(rang(&bell));
+            bell.drain();
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! The delivery window: everything the runtime has to say, until the hub is
+//! known to have handled it.
+//!
+//! Entries live in lanes, one per session, and outlive connections:
+//!
+//! | state     | it is                                   | leaves it by                              |
+//! |-----------|-----------------------------------------|-------------------------------------------|
+//! | queued    | in its lane behind what was sent        | its turn in the round → sent              |
+//! | sent      | on the wire, its place in `wire`        | a pong for a later ping → confirmed       |
+//! |           |                                         | loss → queued in front, the same frame    |
+//! | confirmed | gone; bytes given back, callback called |                                           |
+//! | set aside | first in line at three losses: replaced | a `system` line is queued in its place    |
+//! | dropped   | a permission request at any loss; an    |                                           |
+//! |           | answer at any loss, or without a link   |                                           |
+//!
+//! The round gives each lane one entry in turn, so a flood delays another
+//! session by one entry. After a loss, what was on the wire goes first, in the
+//! order in which it was sent. An entry is sent when it fits into what may be
+//! unconfirmed, or when nothing else is. One that was twice first in line at a
+//! loss is sent alone, so that the third loss can be nobody else's fault.
+//!
+//! Pure: no I/O, no clock; moments are passed in. It calls back what was
+//! confirmed and wakes who waits for room, neither of which blocks.
+
+mod lane;
+pub mod pace;
+mod repeat;
+mod room;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::error;
+use tungstenite::Utf8Bytes;
+
+use self::lane::{Item, LaneQueue};
+use self::pace::{Pace, PingTimes};
+use super::outbox::{Budget, Entry, EntryKind, LaneShared};
+use crate::logging::Quoted;
+use crate::protocol::outbound::{self, Channel, Frame};
+
+/// Answers that may wait unsent, in bytes. A hub that asks and does not read
+/// must not fill our memory.
+pub const ANSWERS_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Losses at which an entry may be first in line before it is set aside.
+const STRIKES: u8 = 3;
+
+/// More than [`ANSWERS_LIMIT`] waits unsent: the connection must be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyAnswers;
+
+/// Why a connection is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It broke: whatever was first in line may have been the cause.
+    Broken,
+    /// We closed it ourselves, for a reason that has nothing to do with it.
+    Planned,
+}
+
+/// What has not been confirmed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Undelivered {
+    /// Messages.
+    pub entries: usize,
+    /// Sessions they belong to.
+    pub sessions: usize,
+}
+
+/// Whether entries may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// There is no connection.
+    Disconnected,
+    /// There is one.
+    Open,
+    /// There is one that is about to be closed.
+    Paused,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Debug)]
+enum Source {
+    Lane(Arc<str>),
+    Answers,
+}
+
+/// An entry's place on the wire.
+#[derive(Debug)]
+struct OnWire {
+    /// Position among the entries of this connection, from 1.
+    order: u64,
+    /// `None` for an answer.
+    session: Option<Arc<str>>,
+    kind: EntryKind,
+    bytes: usize,
+}
+
+/// See the module's head.
+pub struct Window {
+    total: Arc<Budget>,
+    pace: Pace,
+    lanes: HashMap<Arc<str>, LaneQueue>,
+    /// Lanes with something to send, each at most once.
+    round: VecDeque<Source>,
+    /// What was on the wire at the last loss, oldest first; goes before the round.
+    resend: VecDeque<Arc<str>>,
+    answers: VecDeque<Utf8Bytes>,
+    answer_bytes: usize,
+    answers_in_round: bool,
+    wire: VecDeque<OnWire>,
+    wire_bytes: usize,
+    /// Entries begun on this connection.
+    begun: u64,
+    /// Whether a suspect is on the wire: nothing may join it.
+    alone: bool,
+    gate: Gate,
+    /// Lanes that wait for room in the total, longest wait first.
+    line: VecDeque<Arc<str>>,
+    repeats: VecDeque<(Instant, Arc<str>)>,
+    repeat_after: Duration,
+    entries: usize,
+    open_turns: usize,
+}
+
+impl Window {
+    /// An empty window. `repeat_after` is how long after a loss an end of turn
+    /// is said once more (see [`Window::repeat_due`]).
+    pub fn new(total: Arc<Budget>, pings: PingTimes, repeat_after: Duration) -> Self {
+        Self {
+            total,
+            pace: Pace::new(pings),
+            lanes: HashMap::new(),
+            round: VecDeque::new(),
+            resend: VecDeque::new(),
+            answers: VecDeque::new(),
+            answer_bytes: 0,
+            answers_in_round: false,
+            wire: VecDeque::new(),
+            wire_bytes: 0,
+            begun: 0,
+            alone: false,
+            gate: Gate::Disconnected,
+            line: VecDeque::new(),
+            repeats: VecDeque::new(),
+            repeat_after,
+            entries: 0,
+            open_turns: 0,
+        }
+    }
+
+    /// Puts an entry at the end of its session's lane.
+    pub fn push(&mut self, lane: &Arc<LaneShared>, entry: Entry) {
+        self.push_item(lane, Item::new(Arc::clone(lane), entry));
+    }
+
+    fn push_item(&mut self, lane: &Arc<LaneShared>, item: Item) {
+        let session = &lane.session_id;
+        let queue = self
+            .lanes
+            .entry(Arc::clone(session))
+            .or_insert_with(|| LaneQueue::new(Arc::clone(lane)));
+        if !Arc::ptr_eq(&queue.current, lane) {
+            queue.current = Arc::clone(lane);
+        }
+        match item.kind {
+            EntryKind::TurnStarted if !queue.turn_open => {
+                queue.turn_open = true;
+                self.open_turns += 1;
+            }
+            EntryKind::TurnCompleted => {
+                if std::mem::take(&mut queue.turn_open) {
+                    self.open_turns -= 1;
+                }
+                if queue.repeat_at.is_some() {
+                    queue.last_completed = Some(item.text.clone());
+                }
+            }
+            _ => {}
+        }
+        queue.entries.push_back(item);
+        self.entries += 1;
+        if !queue.in_round {
+            queue.in_round = true;
+            self.round.push_back(Source::Lane(Arc::clone(session)));
+        }
+    }
+
+    /// Queues an answer that belongs to no session. Without a connection it is
+    /// dropped: who asked is gone.
+    ///
+    /// # Errors
+    /// When more than [`ANSWERS_LIMIT`] would wait unsent.
+    pub fn answer(&mut self, frame: Frame) -> Result<(), TooManyAnswers> {
+        if self.gate == Gate::Disconnected {
+            return Ok(());
+        }
+        if self.answer_bytes + frame.text.len() > ANSWERS_LIMIT {
+            return Err(TooManyAnswers);
+        }
+        self.answer_bytes += frame.text.len();
+        self.answers.push_back(frame.text.into());
+        if !self.answers_in_round {
+            self.answers_in_round = true;
+            self.round.push_back(Source::Answers);
+        }
+        Ok(())
+    }
+
+    /// The session is over: its lane goes when everything in it is confirmed.
+    /// An older handle of a session that came back changes nothing.
+    pub fn release(&mut self, lane: &Arc<LaneShared>) {
+        if let Some(queue) = self.lanes.get_mut(&lane.session_id)
+            && Arc::ptr_eq(&queue.current, lane)
+        {
+            if std::mem::take(&mut queue.turn_open) {
+                self.open_turns -= 1;
+            }
+            self.forget_if_idle(&lane.session_id);
+        }
+    }
+
+    /// A connection is registered: entries may be sent.
+    pub fn connect(&mut self, now: Instant) {
+        self.gate = Gate::Open;
+        self.begun = 0;
+        self.pace.connected(now);
+    }
+
+    /// Nothing more is to be sent on this connection, which is about to be closed.
+    pub fn pause(&mut self) {
+        if self.gate == Gate::Open {
+            self.gate = Gate::Paused;
+        }
+    }
+
+    /// Somebody waits for everything to be confirmed: no ping is put off.
+    pub fn hurry(&mut self) {
+        self.pace.hurry();
+    }
+
+    /// The next entry to send, if one may be sent now. It is on the wire from
+    /// here on; [`Window::finish`] follows when the connection took all of it.
+    pub fn begin_next(&mut self) -> Option<Utf8Bytes> {
+        if self.gate != Gate::Open || self.begun != self.pace.finished() {
+            return None;
+        }
+        loop {
+            let again = self.resend.front().map(|session| Source::Lane(Arc::clone(session)));
+            let source = again.or_else(|| self.round.front().cloned())?;
+            let session = match source {
+                Source::Answers => {
+                    let Some(answer) = self.answers.front() else {
+                        self.round.pop_front();
+                        self.answers_in_round = false;
+                        continue;
+                    };
+                    if !self.fits(answer.len(), false) {
+                        return None;
+                    }
+                    return self.begin_answer();
+                }
+                Source::Lane(session) => session,
+            };
+            let Some(item) = self.lanes.get(&session).and_then(LaneQueue::next) else {
+                self.pass_turn(&session);
+                continue;
+            };
+            let (bytes, suspect) = (item.text.len(), item.strikes + 1 >= STRIKES);
+            if !self.fits(bytes, suspect) {
+                return None;
+            }
+            self.alone = suspect;
+            return self.begin_entry(&session);
+        }
+    }
+
+    /// Whether something of that size may join what is on the wire.
+    fn fits(&self, bytes: usize, suspect: bool) -> bool {
+        self.wire.is_empty()
+            || (!suspect && !self.alone && self.wire_bytes + bytes <= self.pace.limit())
+    }
+
+    fn begin_answer(&mut self) -> Option<Utf8Bytes> {
+        let text = self.answers.pop_front()?;
+        self.answer_bytes -= text.len();
+        self.round.pop_front();
+        self.answers_in_round = !self.answers.is_empty();
+        if self.answers_in_round {
+            self.round.push_back(Source::Answers);
+        }
+        self.put_on_wire(None, EntryKind::Control, text.len());
+        Some(text)
+    }
+
+    fn begin_entry(&mut self, session: &Arc<str>) -> Option<Utf8Bytes> {
+        let queue = self.lanes.get_mut(session)?;
+        let (text, kind) = queue.next().map(|item| (item.text.clone(), item.kind))?;
+        queue.sent += 1;
+        self.pass_turn(session);
+        self.put_on_wire(Some(Arc::clone(session)), kind, text.len());
+        Some(text)
+    }
+
+    fn put_on_wire(&mut self, session: Option<Arc<str>>, kind: EntryKind, bytes: usize) {
+        self.begun += 1;
+        self.wire.push_back(OnWire { order: self.begun, session, kind, bytes });
+        self.wire_bytes += bytes;
+    }
+
+    /// The lane in front had its turn, or had nothing to say. It comes again at
+    /// the end of the round if more waits.
+    fn pass_turn(&mut self, session: &Arc<str>) {
+        if self.resend.pop_front().is_some() {
+            return;
+        }
+        self.round.pop_front();
+        let Some(queue) = self.lanes.get_mut(session) else { return };
+        queue.in_round = queue.next().is_some();
+        if queue.in_round {
+            self.round.push_back(Source::Lane(Arc::clone(session)));
+        } else {
+            self.forget_if_idle(session);
+        }
+    }
+
+    /// The connection took all of the entry that [`Window::begin_next`] gave.
+    pub fn finish(&mut self, now: Instant) {
+        if let Some(last) = self.wire.back() {
+            self.pace.finish(last.bytes, now);
+        }
+    }
+
+    /// When a ping is due; `None` without a connection.
+    pub fn next_ping(&self) -> Option<Instant> {
+        self.pace.next_ping(!self.wire.is_empty())
+    }
+
+    /// Payload of a ping that is sent behind everything finished so far.
+    pub fn ping(&mut self, now: Instant) -> [u8; 8] {
+        self.pace.ping(now)
+    }
+
+    /// Since when a ping waits for its answer.
+    pub fn unanswered_since(&self) -> Option<Instant> {
+        self.pace.unanswered_since()
+    }
+
+    /// A pong came: everything sent before its ping is confirmed. Returns
+    /// whether it answered a ping of this connection.
+    pub fn pong(&mut self, payload: &[u8], now: Instant) -> bool {
+        let Some(proof) = self.pace.pong(payload, now) else { return false };
+        let before = self.wire_bytes;
+        while self.wire.front().is_some_and(|place| place.order <= proof.covers)
+            && let Some(place) = self.wire.pop_front()
+        {
+            self.wire_bytes -= place.bytes;
+            if let Some(session) = place.session {
+                self.confirm(&session);
+            }
+        }
+        if self.wire.is_empty() {
+            self.alone = false;
+        }
+        self.pace.delivered(&proof, before - self.wire_bytes, now);
+        self.serve_line();
+        true
+    }
+
+    fn confirm(&mut self, session: &Arc<str>) {
+        let Some(queue) = self.lanes.get_mut(session) else { return };
+        let Some(item) = queue.entries.pop_front() else { return };
+        queue.sent -= 1;
+        self.entries -= 1;
+        item.give_back(&self.total);
+        if let Some(callback) = item.on_confirmed {
+            callback();
+        }
+        self.room_in(session);
+        self.forget_if_idle(session);
+    }
+
+    /// The connection is gone. What was on the wire is queued again in front.
+    pub fn lost(&mut self, loss: Loss, now: Instant) {
+        self.gate = Gate::Disconnected;
+        self.pace.disconnected();
+        if loss == Loss::Broken {
+            self.strike_first();
+        }
+        let mut again = VecDeque::with_capacity(self.wire.len() + self.resend.len());
+        for place in std::mem::take(&mut self.wire) {
+            let Some(session) = place.session else { continue };
+            if place.kind == EntryKind::TurnStarted {
+                self.plan_repeat(&session, now);
+            }
+            if place.kind != EntryKind::Permission {
+                again.push_back(session);
+            }
+        }
+        again.append(&mut self.resend);
+        self.resend = again;
+        self.wire_bytes = 0;
+        self.alone = false;
+        self.answers.clear();
+        self.answer_bytes = 0;
+        for queue in self.lanes.values_mut() {
+            self.entries -= queue.unsend();
+        }
+        self.lanes.retain(|_, queue| !queue.is_idle());
+    }
+
+    /// Counts the loss against what was first in line; at the third it is set aside.
+    fn strike_first(&mut self) {
+        let Some(session) = self.wire.front().and_then(|place| place.session.clone()) else {
+            return;
+        };
+        let Some(item) = self.lanes.get_mut(&session).and_then(|queue| queue.entries.front_mut())
+        else {
+            return;
+        };
+        item.strikes += 1;
+        if item.strikes < STRIKES {
+            return;
+        }
+        let (bytes, kind) = (item.text.len(), item.kind);
+        let told = format!(
+            "A message of {bytes} bytes could not be delivered: the connection to the hub broke \
+             {STRIKES} times while it was being sent. It was left out."
+        );
+        error!(
+            "message set aside after {STRIKES} losses session={} kind={kind:?} bytes={bytes}",
+            Quoted(&session)
+        );
+        item.give_back(&self.total);
+        // The number is the hub's to give; `Control` because a notice must get through.
+        item.text = outbound::output(&session, 0, &Channel::System, &told).text.into();
+        item.kind = EntryKind::Control;
+        item.strikes = 0;
+        self.room_in(&session);
+        self.serve_line();
+    }
+
+    fn forget_if_idle(&mut self, session: &Arc<str>) {
+        if self.lanes.get(session).is_some_and(LaneQueue::is_idle) {
+            self.lanes.remove(session);
+            // A thousand sessions that are gone must not keep their table.
+            if self.lanes.capacity() > 64 && self.lanes.len() < self.lanes.capacity() / 4 {
+                self.lanes.shrink_to_fit();
+            }
+        }
+    }
+
+    /// Whether every entry is confirmed.
+    pub fn is_drained(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// Entries that are not confirmed.
+    pub fn pending(&self) -> usize {
+        self.entries
+    }
+
+    /// Whether nothing is unconfirmed on the wire.
+    pub fn wire_is_empty(&self) -> bool {
+        self.wire.is_empty()
+    }
+
+    /// Entries and bytes on the wire that are not confirmed.
+    pub fn unconfirmed(&self) -> (usize, usize) {
+        (self.wire.len(), self.wire_bytes)
+    }
+
+    /// Bytes that may be on the wire unconfirmed.
+    pub fn limit(&self) -> usize {
+        self.pace.limit()
+    }
+
+    /// Sessions that began a turn and did not end it.
+    pub fn open_turns(&self) -> usize {
+        self.open_turns
+    }
+
+    /// What has not been confirmed.
+    pub fn undelivered(&self) -> Undelivered {
+        let sessions = self.lanes.values().filter(|queue| !queue.entries.is_empty()).count();
+        Undelivered { entries: self.entries, sessions }
+    }
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
