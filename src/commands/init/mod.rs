@@ -33,6 +33,9 @@ use self::console::Console;
 use super::exit;
 use crate::config::ProcessEnvironment;
 
+/// Name of the systemd credential, as the packaged unit has it.
+const CREDENTIAL: &str = "amurg-token";
+
 /// Write a configuration: by asking on a terminal, or from options with --yes.
 /// The token may also come in the variable AMURG_TOKEN.
 #[derive(FromArgs, ArgsInfo, Debug, Default)]

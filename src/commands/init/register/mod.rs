@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-pub use client::{Client, NoAnswer};
+pub use client::Client;
 
 use self::client::Reply;
 use crate::logging::Quoted;
