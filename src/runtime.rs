@@ -336,7 +336,8 @@ fn close_what_was_open(recovery: &Recovery, outbox: &Outbox, state: &State, conf
         if let Some(note) = &turn.note {
             output.send_again(note.clone(), EntryKind::Output);
         }
-        output.turn_completed(turn.completed.clone(), confirmed(&turn.session_id, &turn.message_id));
+        output
+            .turn_completed(turn.completed.clone(), confirmed(&turn.session_id, &turn.message_id));
         output.release();
     }
     for turn in &recovery.open_turns {

@@ -346,7 +346,7 @@ fn sessions_share_a_persistent_process() {
     let turn = bob.turn("exit 5");
     assert_eq!(turn.exit_code, Some(5));
     assert_eq!(bob.turn("echo \"$x\"").stdout, "\n", "a new one");
-    shared.shutdown();
+    shared.close().into_iter().for_each(|thread| thread.join().expect("no panic"));
     assert!(matches!(bob.next(), Seen::Event(AgentEvent::Closed)));
 }
 
@@ -371,7 +371,7 @@ fn a_session_that_is_full_does_not_stall_those_it_shares_a_process_with() {
         "{text}"
     );
     ann.until_output("more\n");
-    shared.shutdown();
+    shared.close().into_iter().for_each(|thread| thread.join().expect("no panic"));
 }
 
 #[test]

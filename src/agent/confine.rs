@@ -9,11 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::process::plan::SpawnPlan;
 use crate::config::Endpoint;
+use crate::files::PRIVATE_TMP;
 use crate::sandbox::Cage;
-
-/// Name of the private `TMPDIR` in a session's upload directory. No upload can
-/// have it: their directories never begin with a dot.
-const TMP: &str = ".tmp";
 
 /// Fills in the plan's cage where the endpoint is confined.
 ///
@@ -34,7 +31,7 @@ pub fn confine(
         ));
     }
     if let Some(upload_dir) = upload_dir {
-        let tmp = upload_dir.join(TMP);
+        let tmp = upload_dir.join(PRIVATE_TMP);
         make_private(&tmp)
             .map_err(|error| format!("The private TMPDIR {} cannot be made: {error}.", tmp.display()))?;
         plan.env.retain(|(name, _)| name != "TMPDIR");

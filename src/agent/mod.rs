@@ -103,8 +103,6 @@ pub enum AgentEvent {
     Note(String),
     /// An adapter asks for permission.
     PermissionRequested(PermissionRequest),
-    /// An adapter offers a file; already read and checked.
-    FileOffered { name: String, mime_type: String, data: Vec<u8> },
     /// Everything of the session has ended; the last event of an agent.
     Closed,
 }

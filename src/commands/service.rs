@@ -55,7 +55,8 @@ impl Service {
     pub fn serve(self, runtime: Runtime, named: Option<&Path>, state_dir: &Path) {
         let (ask, asked) = unbounded();
         let _server = control_server(state_dir, ask);
-        let mut desk = Desk { runtime, named, connected: false, waiting: Vec::new(), drained: never() };
+        let mut desk =
+            Desk { runtime, named, connected: false, waiting: Vec::new(), drained: never() };
         tell_systemd(&[sd_notify::NotifyState::Ready, desk.status_text()]);
         let pulse = sd_notify::watchdog_enabled().map(|period| period / 2);
         let mut next_pulse = pulse.map(|period| Instant::now() + period);
@@ -155,7 +156,9 @@ impl Desk<'_> {
                     info!("log level changed level={level}");
                     done("changed, until the next reload")
                 }
-                Err(_) => Answer::Refused { reason: "a level is error, warn, info, debug or trace".into() },
+                Err(_) => Answer::Refused {
+                    reason: "a level is error, warn, info, debug or trace".into(),
+                },
             },
             Request::Close { session } => {
                 if self.runtime.close_session(session) {
@@ -222,9 +225,8 @@ impl Desk<'_> {
     }
 
     fn answer_waiting(&mut self, who: impl Fn(Instant) -> bool) {
-        let (over, waiting) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|(deadline, _)| who(*deadline));
+        let (over, waiting) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(deadline, _)| who(*deadline));
         self.waiting = waiting;
         let over: Vec<(Instant, Sender<Answer>)> = over;
         for (_, answer) in over {

@@ -221,7 +221,11 @@ fn bytes(count: u64) -> String {
 fn bytes_of(mut count: f64) -> String {
     for unit in ["B", "KB", "MB", "GB"] {
         if count < 1000.0 {
-            return if unit == "B" { format!("{count:.0} {unit}") } else { format!("{count:.1} {unit}") };
+            return if unit == "B" {
+                format!("{count:.0} {unit}")
+            } else {
+                format!("{count:.1} {unit}")
+            };
         }
         count /= 1000.0;
     }

@@ -84,7 +84,8 @@ fn choose(arguments: &Try) -> Result<(Config, Option<PathBuf>), u8> {
     let options = config::Options { token_optional: true };
     let found = config::find(arguments.config.as_deref(), &environment).ok();
     if let Some(found) = found.filter(|_| !arguments.demo) {
-        return super::load(Some(&found.path), options).map(|loaded| (loaded.config, Some(found.path)));
+        return super::load(Some(&found.path), options)
+            .map(|loaded| (loaded.config, Some(found.path)));
     }
     let demo = config::parse(&demo::config(), "the built-in agents", &environment, options);
     let loaded = demo.map_err(|problems| {
@@ -100,7 +101,8 @@ fn start(config: Config) -> Result<Shutdown, String> {
         let reaper = Reaper::new()?;
         let signals = signals::reap_only(reaper.clone())?;
         let launcher = Launcher::new(reaper, Original::change())?;
-        let options = runtime::Options { launcher, persistent: false, link_changed: Box::new(|_| {}) };
+        let options =
+            runtime::Options { launcher, persistent: false, link_changed: Box::new(|_| {}) };
         Ok((Runtime::start(config, options)?, signals))
     };
     let (runtime, signals) = started().map_err(|error: StartError| error.to_string())?;

@@ -30,9 +30,9 @@ pub fn ask(candidates: &[PathBuf], request: &Request) -> Result<Answer, AskError
 fn broken(path: &Path, source: io::Error) -> AskError {
     match source.kind() {
         // The other side hangs up on whom it does not take commands from.
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-            AskError::Denied { path: path.to_owned() }
-        }
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset => AskError::Denied { path: path.to_owned() },
         _ => AskError::Broken { path: path.to_owned(), source },
     }
 }

@@ -120,7 +120,11 @@ impl std::fmt::Display for AskError {
                 write!(f, "no running runtime found; looked for {}", looked.join(", "))
             }
             Self::Denied { path } => {
-                write!(f, "{}: not allowed; run this as the runtime's own user or as root", path.display())
+                write!(
+                    f,
+                    "{}: not allowed; run this as the runtime's own user or as root",
+                    path.display()
+                )
             }
             Self::Broken { path, source } => write!(f, "{}: {source}", path.display()),
         }

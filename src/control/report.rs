@@ -104,9 +104,8 @@ impl Process {
             let line = text.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_whitespace().next()?.parse::<u64>().ok()
         };
-        let entries = |path: &str| {
-            std::fs::read_dir(path).map_or(0, |entries| entries.count() as u64)
-        };
+        let entries =
+            |path: &str| std::fs::read_dir(path).map_or(0, |entries| entries.count() as u64);
         Self {
             memory_bytes: field("/proc/self/smaps_rollup", "Pss:").unwrap_or(0) * 1024,
             threads: entries("/proc/self/task"),

@@ -71,10 +71,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 
 fn serve(listener: &UnixListener, stopped: &WakeFd, handler: &Handler) {
     loop {
-        let mut ready = [
-            PollFd::new(listener, PollFlags::IN),
-            PollFd::new(stopped, PollFlags::IN),
-        ];
+        let mut ready = [PollFd::new(listener, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
         match poll(&mut ready, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return warn!("control socket given up error={error}"),

@@ -70,29 +70,29 @@ mod tests {
         [&[tag, 0x82], &length[..], content].concat()
     }
 
-    fn certificate(version: bool, time: Vec<u8>) -> Vec<u8> {
+    fn certificate(version: bool, time: &[u8]) -> Vec<u8> {
         let mut fields = if version { wrap(VERSION, &[2, 1, 2]) } else { Vec::new() };
         fields.extend([2, 1, 7]);
         fields.extend(wrap(SEQUENCE, b"algorithm"));
         fields.extend(wrap(SEQUENCE, &[b'i'; 300]));
-        fields.extend(wrap(SEQUENCE, &time));
+        fields.extend(wrap(SEQUENCE, time));
         wrap(SEQUENCE, &wrap(SEQUENCE, &fields))
     }
 
     #[test]
     fn both_kinds_of_time_are_read() {
         let utc = wrap(UTC_TIME, b"260131120000Z");
-        assert_eq!(not_before(&certificate(true, utc)).as_deref(), Some("2026-01-31T12:00:00Z"));
+        assert_eq!(not_before(&certificate(true, &utc)).as_deref(), Some("2026-01-31T12:00:00Z"));
         let general = wrap(GENERALIZED_TIME, b"20510131120001Z");
         assert_eq!(
-            not_before(&certificate(false, general)).as_deref(),
+            not_before(&certificate(false, &general)).as_deref(),
             Some("2051-01-31T12:00:01Z")
         );
     }
 
     #[test]
     fn anything_else_is_no_time_and_no_panic() {
-        let whole = certificate(true, wrap(UTC_TIME, b"260131120000Z"));
+        let whole = certificate(true, &wrap(UTC_TIME, b"260131120000Z"));
         for end in 0..whole.len() {
             assert_eq!(not_before(&whole[..end]), None);
         }
@@ -101,6 +101,6 @@ mod tests {
             bent[index] ^= 0xff;
             let _ = not_before(&bent);
         }
-        assert_eq!(not_before(&certificate(true, wrap(UTC_TIME, b"2601311200ab\xffZ"))), None);
+        assert_eq!(not_before(&certificate(true, &wrap(UTC_TIME, b"2601311200ab\xffZ"))), None);
     }
 }

@@ -6,8 +6,9 @@
 //! would ring too late. It does not know what a deadline is for.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 #[cfg(target_os = "linux")]
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
@@ -87,14 +88,11 @@ impl Alarm {
     }
 
     /// What to poll for readability, where there is something.
-    #[cfg(target_os = "linux")]
+    #[allow(clippy::unnecessary_wraps, reason = "elsewhere there is no such descriptor")]
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.timer.as_fd())
-    }
-
-    /// What to poll for readability, where there is something.
-    #[cfg(not(target_os = "linux"))]
-    pub fn fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        #[cfg(target_os = "linux")]
+        return Some(self.timer.as_fd());
+        #[cfg(not(target_os = "linux"))]
         None
     }
 

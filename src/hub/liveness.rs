@@ -132,8 +132,8 @@ mod tests {
         let (mut watch, start) = watch();
         for minute in 1..100 {
             let now = start + 60 * S * minute;
-            let signs = Signs { unanswered: Some(start), ..signs(now - S) };
-            assert!(watch.check(signs, now).is_ok());
+            let signs = Signs { unanswered: Some(start), ..signs(now) };
+            assert!(watch.check(signs, now + S).is_ok());
         }
     }
 
@@ -157,12 +157,14 @@ mod tests {
     #[test]
     fn after_a_suspend_the_hub_has_fifteen_seconds() {
         let (mut watch, start) = watch();
-        watch.resumed(start);
-        assert_eq!(watch.check(signs(start - S), start), Ok(()));
-        assert_eq!(watch.next_check(signs(start - S)), Some(start + 15 * S));
-        assert!(watch.check(signs(start - S), start + 15 * S).is_err());
-        assert_eq!(watch.check(signs(start + S), start + 15 * S), Ok(()), "it was heard");
-        assert_eq!(watch.next_check(signs(start + S)), None, "and that is over");
+        let (before, awake) = (signs(start), start + 60 * S);
+        watch.resumed(awake);
+        assert_eq!(watch.check(before, awake), Ok(()));
+        assert_eq!(watch.next_check(before), Some(awake + 15 * S));
+        assert!(watch.check(before, awake + 15 * S).is_err());
+        let heard = signs(awake + S);
+        assert_eq!(watch.check(heard, awake + 15 * S), Ok(()), "it was heard");
+        assert_eq!(watch.next_check(heard), None, "and that is over");
     }
 
     #[test]

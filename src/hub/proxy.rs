@@ -39,11 +39,21 @@ pub struct Proxy {
 #[derive(Debug)]
 pub enum ProxyError {
     /// The variable holds no address of an HTTP proxy.
-    Setting { variable: &'static str, why: &'static str },
+    Setting {
+        /// Which variable.
+        variable: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The socket failed.
     Io(io::Error),
     /// The proxy refused.
-    Refused { status: u16, reason: String },
+    Refused {
+        /// Its HTTP status.
+        status: u16,
+        /// Its words.
+        reason: String,
+    },
     /// What came is no answer of an HTTP proxy.
     Answer(&'static str),
 }
@@ -75,7 +85,7 @@ impl ProxySettings {
     }
 
     /// What `variable` says; an empty value is none.
-    fn from_lookup(variable: impl Fn(&str) -> Option<String>) -> Self {
+    pub fn from_lookup(variable: impl Fn(&str) -> Option<String>) -> Self {
         let get = |upper: &str| {
             let set = |name: &str| variable(name).filter(|value| !value.is_empty());
             set(upper).or_else(|| set(&upper.to_ascii_lowercase()))
@@ -97,12 +107,28 @@ impl ProxySettings {
         host: &str,
         port: u16,
     ) -> Result<Option<Proxy>, ProxyError> {
+        let Some((_, proxy)) = self.address_for(tls, host, port)? else { return Ok(None) };
+        Ok(Some(proxy))
+    }
+
+    /// The same, with the address as the variable holds it.
+    ///
+    /// # Errors
+    /// As [`ProxySettings::for_target`].
+    pub fn address_for(
+        &self,
+        tls: bool,
+        host: &str,
+        port: u16,
+    ) -> Result<Option<(&Secret, Proxy)>, ProxyError> {
         let (variable, value) =
             if tls { ("HTTPS_PROXY", &self.https) } else { ("HTTP_PROXY", &self.http) };
         match value {
             Some(value) if !is_loopback(host) && !self.is_excluded(host, port) => {
                 let proxy = Proxy::parse(value.expose());
-                proxy.map(Some).map_err(|why| ProxyError::Setting { variable, why })
+                proxy
+                    .map(|proxy| Some((value, proxy)))
+                    .map_err(|why| ProxyError::Setting { variable, why })
             }
             _ => Ok(None),
         }

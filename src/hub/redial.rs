@@ -88,7 +88,7 @@ mod tests {
         let (mut redials, start) = planned();
         for minute in [4, 15, 60] {
             let due = start + M * minute;
-            assert_eq!(redials.check(false, due - M), Verdict::Wait(Some(due)));
+            assert_eq!(redials.check(false, start), Verdict::Wait(Some(due)));
             assert_eq!(redials.check(false, due), Verdict::Redial);
         }
         assert_eq!(redials.check(false, start + M * 600), Verdict::Wait(None));

@@ -307,7 +307,7 @@ mod tests {
         socket.set_nonblocking().unwrap();
         assert_eq!(socket.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
         assert_eq!(socket.take_would_block(), WouldBlock { read: true, write: false });
-        while socket.write(&[0; 64 * 1024]).is_ok() {}
+        while socket.write(&[0; 8 * 1024]).is_ok() {}
         assert_eq!(socket.take_would_block(), WouldBlock { read: false, write: true });
         assert_eq!(socket.take_would_block(), WouldBlock::default());
         far.write_all(b"12345").unwrap();

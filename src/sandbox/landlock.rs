@@ -117,7 +117,9 @@ fn restrict_layer(cage: &Cage, layer: &[PathBuf], own: bool) -> io::Result<()> {
         match open_strictly(path) {
             // A hub may push a path this machine does not have.
             Err(error) if !own && error.kind() == io::ErrorKind::NotFound => {}
-            opened => rules = allow(rules, opened.map_err(|error| name(path, &error))?, everything)?,
+            opened => {
+                rules = allow(rules, opened.map_err(|error| name(path, &error))?, everything)?
+            }
         }
     }
     for path in &cage.own_paths {
@@ -133,9 +135,9 @@ fn restrict_layer(cage: &Cage, layer: &[PathBuf], own: bool) -> io::Result<()> {
 /// Paths that are not beneath another one of the list: those are covered by it,
 /// and whoever may write there could swap them.
 fn without_nested(paths: &[PathBuf]) -> impl Iterator<Item = &PathBuf> {
-    paths.iter().filter(move |path| {
-        !paths.iter().any(|other| other != *path && path.starts_with(other))
-    })
+    paths
+        .iter()
+        .filter(move |path| !paths.iter().any(|other| other != *path && path.starts_with(other)))
 }
 
 /// A path of the system: links in it belong to the administrator; what does not

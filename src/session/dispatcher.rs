@@ -309,10 +309,7 @@ impl Dispatcher {
             ..RememberedSession::default()
         });
         let handle = Handle { inbox, output, thread };
-        self.registry.insert(
-            Arc::clone(session_id),
-            Live { number, identity, facts, handle },
-        );
+        self.registry.insert(Arc::clone(session_id), Live { number, identity, facts, handle });
         Ok(())
     }
 
@@ -322,9 +319,8 @@ impl Dispatcher {
             endpoint: endpoint.limits.max_sessions,
             reclaim_after: self.config.runtime.reclaim_after,
         };
-        let active = |live: &Live<Handle>| {
-            live.facts.last_active().max(live.handle.output.quiet_since())
-        };
+        let active =
+            |live: &Live<Handle>| live.facts.last_active().max(live.handle.output.quiet_since());
         match self.registry.room_for(&endpoint.id, user, caps, Instant::now(), active) {
             Room::Free => Ok(()),
             Room::Reclaim(quiet) => {
@@ -355,11 +351,7 @@ impl Dispatcher {
             };
             if let Err(error) = opened {
                 self.refused += 1;
-                warn!(
-                    "message refused session={} error={}",
-                    Quoted(&session_id),
-                    Quoted(&error)
-                );
+                warn!("message refused session={} error={}", Quoted(&session_id), Quoted(&error));
                 let output = self.output(&session_id, None);
                 output.refuse_message(&message.message_id, &error);
                 output.release();
@@ -424,7 +416,9 @@ impl Dispatcher {
         let endpoint = Quoted(&update.endpoint_id);
         match &outcome {
             Ok(()) => info!("config push taken endpoint={endpoint}"),
-            Err(reason) => warn!("config push refused endpoint={endpoint} reason={}", Quoted(reason)),
+            Err(reason) => {
+                warn!("config push refused endpoint={endpoint} reason={}", Quoted(reason))
+            }
         }
         let answer = outcome.as_ref().map(|()| ()).map_err(String::as_str);
         self.outbox.answer(outbound::config_ack(update.dialect, &update.endpoint_id, answer));
@@ -542,11 +536,7 @@ impl Dispatcher {
 }
 
 fn by_id(config: &Config) -> HashMap<String, Arc<Endpoint>> {
-    config
-        .endpoints
-        .iter()
-        .map(|endpoint| (endpoint.id.clone(), Arc::clone(endpoint)))
-        .collect()
+    config.endpoints.iter().map(|endpoint| (endpoint.id.clone(), Arc::clone(endpoint))).collect()
 }
 
 fn status_of((session_id, live): (&Arc<str>, &Live<Handle>)) -> SessionStatus {

@@ -38,7 +38,9 @@ pub fn endpoint_full(id: &str, max: usize) -> String {
 
 /// A thread or descriptor could not be had.
 pub fn out_of_resources(error: &std::io::Error) -> String {
-    format!("The session could not be started: {error}. The machine is short of resources; try again later.")
+    format!(
+        "The session could not be started: {error}. The machine is short of resources; try again later."
+    )
 }
 
 /// The runtime is about to stop.
@@ -58,7 +60,9 @@ pub fn other_endpoint(id: &str) -> String {
 
 /// The queue of messages behind the running turn is full.
 pub fn queue_full(max: usize) -> String {
-    format!("{max} messages are waiting already; this one was not taken. Wait for the running one, or stop it.")
+    format!(
+        "{max} messages are waiting already; this one was not taken. Wait for the running one, or stop it."
+    )
 }
 
 /// Too much input waits to be taken by the agent.
@@ -87,7 +91,11 @@ pub fn stop_forced(grace: Duration) -> String {
 
 /// A permission request was not answered in time.
 pub fn permission_expired(tool: &str, limit: Duration) -> String {
-    format!("The request to use {} was denied: nobody answered within {}.", Quoted(tool), words(limit))
+    format!(
+        "The request to use {} was denied: nobody answered within {}.",
+        Quoted(tool),
+        words(limit)
+    )
 }
 
 /// A turn was open when an earlier run of this runtime was killed.
@@ -103,7 +111,9 @@ pub fn queued_at_restart() -> String {
 
 /// Messages that could not be delivered at the end of the last run.
 pub fn undelivered(entries: u64) -> String {
-    format!("{entries} message(s) of this session could not be delivered before the runtime was stopped.")
+    format!(
+        "{entries} message(s) of this session could not be delivered before the runtime was stopped."
+    )
 }
 
 /// Queued messages of a session that ends are not run.

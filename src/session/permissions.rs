@@ -59,7 +59,8 @@ impl Permissions {
 
     /// Takes an answer; false when nobody asked (any more).
     pub fn answered(&mut self, request_id: &str, always: bool) -> bool {
-        let Some(at) = self.pending.iter().position(|pending| pending.request_id == request_id) else {
+        let Some(at) = self.pending.iter().position(|pending| pending.request_id == request_id)
+        else {
             return false;
         };
         let pending = self.pending.remove(at);

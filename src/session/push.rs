@@ -52,7 +52,11 @@ struct PushedLimits {
 /// # Errors
 /// A sentence for the hub's operator that names the first field it may not
 /// change; nothing of the push holds then.
-pub fn apply(disk: &Endpoint, runtime: &Runtime, update: &ConfigUpdate) -> Result<Endpoint, String> {
+pub fn apply(
+    disk: &Endpoint,
+    runtime: &Runtime,
+    update: &ConfigUpdate,
+) -> Result<Endpoint, String> {
     let mut pushed = disk.clone();
     if let Some(security) = &update.security {
         let wanted: PushedSecurity = read("security", security)?;
@@ -86,7 +90,12 @@ fn apply_security(
     superset("security.denied_paths", &mut security.denied_paths, wanted.denied_paths)?;
     superset("security.disallowed_tools", &mut security.disallowed_tools, wanted.disallowed_tools)?;
     if let Some(tools) = wanted.allowed_tools.filter(|tools| !tools.is_empty()) {
-        subset("security.allowed_tools", &tools, &disk.allowed_tools, disk.allowed_tools.is_empty())?;
+        subset(
+            "security.allowed_tools",
+            &tools,
+            &disk.allowed_tools,
+            disk.allowed_tools.is_empty(),
+        )?;
         security.allowed_tools = tools;
     }
     if let Some(names) = wanted.env_whitelist {
@@ -142,10 +151,14 @@ fn apply_limits(
         let bytes = at_most("limits.max_output_bytes", bytes, most_output)?;
         limits.max_output_bytes = Some(bytes.max(MIN_OUTPUT_BYTES.min(most_output)));
     }
-    if let Some(timeout) = duration("limits.session_timeout", wanted.session_timeout.as_ref(), longest)? {
+    if let Some(timeout) =
+        duration("limits.session_timeout", wanted.session_timeout.as_ref(), longest)?
+    {
         limits.session_timeout = Some(timeout);
     }
-    if let Some(timeout) = duration("limits.idle_timeout", wanted.idle_timeout.as_ref(), longest_idle)? {
+    if let Some(timeout) =
+        duration("limits.idle_timeout", wanted.idle_timeout.as_ref(), longest_idle)?
+    {
         limits.idle_timeout = Some(timeout);
     }
     for (field, wanted, own, limit) in [
@@ -155,7 +168,12 @@ fn apply_limits(
             disk.max_memory_bytes,
             &mut limits.max_memory_bytes,
         ),
-        ("limits.max_processes", wanted.max_processes, disk.max_processes, &mut limits.max_processes),
+        (
+            "limits.max_processes",
+            wanted.max_processes,
+            disk.max_processes,
+            &mut limits.max_processes,
+        ),
         (
             "limits.max_open_files",
             wanted.max_open_files,
@@ -183,12 +201,18 @@ fn laxity(mode: PermissionMode) -> u8 {
 
 fn at_most<T: PartialOrd + std::fmt::Display>(field: &str, value: T, most: T) -> Result<T, String> {
     if value > most {
-        return Err(format!("{field}: {value} is more than the runtime's own configuration allows ({most})"));
+        return Err(format!(
+            "{field}: {value} is more than the runtime's own configuration allows ({most})"
+        ));
     }
     Ok(value)
 }
 
-fn duration(field: &str, value: Option<&Value>, longest: Duration) -> Result<Option<Duration>, String> {
+fn duration(
+    field: &str,
+    value: Option<&Value>,
+    longest: Duration,
+) -> Result<Option<Duration>, String> {
     let parsed = match value {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) if text.is_empty() => return Ok(None),
@@ -228,7 +252,9 @@ fn superset<T: PartialEq + std::fmt::Debug>(
     // An absent or empty list says nothing: hubs send the fields they do not use empty.
     let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else { return Ok(()) };
     if let Some(missing) = own.iter().find(|denial| !wanted.contains(denial)) {
-        return Err(format!("{field}: {missing:?} is denied by the runtime's own configuration and must stay so"));
+        return Err(format!(
+            "{field}: {missing:?} is denied by the runtime's own configuration and must stay so"
+        ));
     }
     *own = wanted;
     Ok(())
@@ -293,8 +319,9 @@ mod tests {
 
     #[test]
     fn floors_hold_for_limits() {
-        let pushed = push(&endpoint(), Value::Null, json!({"max_output_bytes": 1, "idle_timeout": "1ms"}))
-            .expect("taken");
+        let pushed =
+            push(&endpoint(), Value::Null, json!({"max_output_bytes": 1, "idle_timeout": "1ms"}))
+                .expect("taken");
         assert_eq!(pushed.limits.max_output_bytes, Some(MIN_OUTPUT_BYTES));
         assert_eq!(pushed.limits.idle_timeout, Some(MIN_TIMEOUT));
     }
@@ -311,8 +338,16 @@ mod tests {
             (json!({"allowed_tcp_ports": [80]}), Value::Null, "security.allowed_tcp_ports"),
             (json!({"allow_unix_sockets": true}), Value::Null, "security.allow_unix_sockets"),
             (json!({"denied_paths": ["/usr"]}), Value::Null, "security.denied_paths"),
-            (json!({"env_whitelist": ["PATH", "LD_PRELOAD"]}), Value::Null, "security.env_whitelist"),
-            (json!({"permission_mode": "bypassPermissions"}), Value::Null, "security.permission_mode"),
+            (
+                json!({"env_whitelist": ["PATH", "LD_PRELOAD"]}),
+                Value::Null,
+                "security.env_whitelist",
+            ),
+            (
+                json!({"permission_mode": "bypassPermissions"}),
+                Value::Null,
+                "security.permission_mode",
+            ),
             (json!({"permission_mode": "auto"}), Value::Null, "security.permission_mode"),
             (json!({"permission_mode": "yolo"}), Value::Null, "security.permission_mode"),
             (json!({"allowed_paths": ["relative"]}), Value::Null, "security.allowed_paths"),

@@ -252,8 +252,7 @@ mod tests {
             let identity = Remembered { endpoint_id: "sh".into(), user_id: user.into() };
             let number = self.registry.take_number();
             let shown = Arc::clone(&facts);
-            self.registry
-                .insert(id.into(), Live { number, identity, facts, handle: () });
+            self.registry.insert(id.into(), Live { number, identity, facts, handle: () });
             shown
         }
 

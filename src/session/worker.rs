@@ -41,10 +41,8 @@ use crate::agent::workshop::Workshop;
 use crate::agent::{Agent, AgentContext, AgentEvent, AgentEvents, FileUse, TurnEnd, TurnMessage};
 use crate::config::{Endpoint, Profile, Runtime};
 use crate::files::Files;
-use crate::ids;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
-use crate::protocol::outbound::FileMeta;
 use crate::state::Journal;
 use crate::watchdog::{Deadline, Reason};
 
@@ -253,6 +251,10 @@ impl Worker {
             Event::Agent(event) => self.agent_event(event),
             Event::Close(ending) => self.close(ending),
         }
+        self.show_busy();
+    }
+
+    fn show_busy(&self) {
         self.facts.busy.store(self.turn.is_some() || !self.queue.is_empty(), Ordering::Relaxed);
     }
 
@@ -301,8 +303,12 @@ impl Worker {
             stopping: false,
         });
         match &self.endpoint.profile {
-            Profile::Cli(_) => self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout()),
-            Profile::Job(job) => self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime),
+            Profile::Cli(_) => {
+                self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout())
+            }
+            Profile::Job(job) => {
+                self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime)
+            }
             Profile::Http(_) | Profile::External(_) => {}
         }
         self.agent.message(TurnMessage { turn: self.turns, message_id, content, permit });
@@ -321,6 +327,8 @@ impl Worker {
             Quoted(&turn.message_id),
             exit_code.map_or_else(|| "none".into(), |code| code.to_string())
         );
+        // Whoever hears of the end may count on it.
+        self.show_busy();
         let frame = self.output.prepare_turn_completed(&turn.message_id, exit_code);
         self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
         let journal = self.shared.journal.clone();
@@ -363,7 +371,11 @@ impl Worker {
             && !turn.stopping
         {
             turn.stopping = true;
-            info!("turn stopping session={} message={}", Quoted(&self.session_id), Quoted(&turn.message_id));
+            info!(
+                "turn stopping session={} message={}",
+                Quoted(&self.session_id),
+                Quoted(&turn.message_id)
+            );
             self.deadlines.arm(Reason::StopGrace, turn.number, Instant::now() + STOP_GRACE);
         }
     }
@@ -381,12 +393,6 @@ impl Worker {
                     self.output.permission_request(&request);
                     self.arm_permission();
                 }
-            }
-            AgentEvent::FileOffered { name, mime_type, data } => {
-                let file_id = ids::next_id();
-                let (name, mime_type, size) = (&name, &mime_type, data.len());
-                let metadata = FileMeta { file_id: &file_id, name, mime_type, size };
-                self.output.file_available(&metadata, &data);
             }
             AgentEvent::Closed => self.state = State::Ended,
         }
@@ -435,7 +441,8 @@ impl Worker {
     // Limits and deadlines.
 
     fn reconfigure(&mut self, endpoint: Arc<Endpoint>) {
-        let limit = endpoint.limits.max_output_bytes.unwrap_or(self.shared.runtime.max_output_bytes);
+        let limit =
+            endpoint.limits.max_output_bytes.unwrap_or(self.shared.runtime.max_output_bytes);
         self.output.set_limit(limit);
         self.endpoint = Arc::clone(&endpoint);
         self.agent.reconfigure(endpoint);
@@ -460,7 +467,11 @@ impl Worker {
                 self.arm_permission();
             }
             Reason::SessionInactivity if self.state != State::Closing => self.inactivity(now),
-            _ => debug!("deadline passed over session={} reason={:?}", Quoted(&self.session_id), deadline.reason),
+            _ => debug!(
+                "deadline passed over session={} reason={:?}",
+                Quoted(&self.session_id),
+                deadline.reason
+            ),
         }
     }
 

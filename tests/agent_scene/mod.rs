@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use amurg_runtime::agent::cli::CliAgent;
 use amurg_runtime::agent::cli::shared::SharedProcesses;
+use amurg_runtime::agent::external::{ExternalAgent, SharedAdapters};
 use amurg_runtime::agent::job::JobAgent;
 use amurg_runtime::agent::process::launch::Launcher;
 use amurg_runtime::agent::process::original::Original;
@@ -18,13 +19,17 @@ use amurg_runtime::agent::process::reaper::Reaper;
 use amurg_runtime::agent::process::start::Kit;
 use amurg_runtime::agent::{Agent, AgentContext, AgentEvent, AgentEvents, TurnEnd, TurnMessage};
 use amurg_runtime::config::{
-    Cli, Endpoint, Job, Limits, Profile, Program, Security, SpawnPolicy, TurnEnd as HowTurnsEnd,
+    Cli, Endpoint, External, Job, Limits, Profile, Program, Security, SpawnPolicy,
+    TurnEnd as HowTurnsEnd,
 };
+use amurg_runtime::files::{FileLimits, Files};
 use amurg_runtime::hub::outbox::{Budget, Command, LaneShared, Outbox};
 use amurg_runtime::protocol::outbound::Frame;
 use amurg_runtime::session::admission::Permit;
 use amurg_runtime::session::output::SessionOutput;
 use amurg_runtime::wake::{self, WakeFd, Waker};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 /// Nothing in a test takes longer.
@@ -71,6 +76,25 @@ pub fn cli(command: &[&str]) -> Cli {
     }
 }
 
+/// An adapter of each session's own.
+pub fn external(command: &[&str]) -> External {
+    External { program: program(command), spawn_policy: SpawnPolicy::PerSession }
+}
+
+/// A store of uploads that goes when the test ends, as far as that is possible.
+fn files() -> &'static Files {
+    static FILES: LazyLock<Files> = LazyLock::new(|| {
+        let root = std::env::temp_dir().join(format!("amurg-files-{}", std::process::id()));
+        let limits = FileLimits {
+            max_file_bytes: 1 << 20,
+            max_stored_bytes: 1 << 30,
+            retention: Duration::ZERO,
+        };
+        Files::open(&root, limits).expect("a store")
+    });
+    &FILES
+}
+
 /// A job endpoint.
 pub fn job(command: &[&str]) -> Job {
     Job { program: program(command), max_runtime: Duration::from_secs(2) }
@@ -92,6 +116,8 @@ fn endpoint(profile: Profile) -> Arc<Endpoint> {
 pub enum Seen {
     /// A chunk of output.
     Output(String, String),
+    /// A file: its name, its type, its content.
+    File(String, String, Vec<u8>),
     /// The agent's word.
     Event(AgentEvent),
 }
@@ -144,6 +170,25 @@ impl Scene {
             CliAgent::open(context, cli, &kit(), shared).map(|agent| Box::new(agent) as _)
         });
         opened.expect("the agent starts")
+    }
+
+    /// An adapter.
+    pub fn external(external: External) -> Self {
+        Self::shared_external(external, &SharedAdapters::default())
+    }
+
+    /// An adapter that others may share.
+    pub fn shared_external(external: External, shared: &SharedAdapters) -> Self {
+        Self::try_external(external, shared).expect("the adapter starts")
+    }
+
+    /// An adapter, or why there is none.
+    pub fn try_external(external: External, shared: &SharedAdapters) -> Result<Self, String> {
+        Self::try_open(Profile::External(external), |mut context| {
+            let uploads = files().session_dir("test", &context.session_id);
+            context.upload_dir = Some(uploads.expect("a directory"));
+            ExternalAgent::open(context, &kit(), files(), shared).map(|agent| Box::new(agent) as _)
+        })
     }
 
     /// A job agent.
@@ -231,7 +276,7 @@ impl Scene {
                     assert_eq!(ended, number, "{turn:?}");
                     return Turn { exit_code, note, took: start.elapsed(), ..turn };
                 }
-                Seen::Event(other) => panic!("{other:?} within {turn:?}"),
+                other => panic!("{other:?} within {turn:?}"),
             }
         }
     }
@@ -243,7 +288,7 @@ impl Scene {
             match self.next() {
                 Seen::Output(channel, content) if channel == "stdout" => all.push_str(&content),
                 Seen::Output(..) => {}
-                Seen::Event(event) => panic!("{event:?} before {text:?}, after {all:?}"),
+                other => panic!("{other:?} before {text:?}, after {all:?}"),
             }
         }
         all
@@ -289,7 +334,7 @@ impl Scene {
                 Command::Answer(_) => {
                     return Some(Seen::Event(self.events.recv().expect("the event itself")));
                 }
-                Command::Release { .. } => {}
+                Command::Release { .. } | Command::LimitChanged | Command::Link(_) => {}
             }
         }
     }
@@ -334,7 +379,13 @@ fn events_in_order(send: Sender<Command>, events: Sender<AgentEvent>) -> AgentEv
 
 fn output_in(frame: &Frame) -> Seen {
     let envelope: serde_json::Value = serde_json::from_str(&frame.text).expect("JSON");
-    let text = |key: &str| envelope["payload"][key].as_str().expect(key).to_owned();
+    let payload = &envelope["payload"];
+    let text = |key: &str| payload[key].as_str().expect(key).to_owned();
+    if envelope["type"] == "file.available" {
+        let meta = |key: &str| payload["metadata"][key].as_str().expect(key).to_owned();
+        let data = STANDARD.decode(text("data")).expect("base64");
+        return Seen::File(meta("name"), meta("mime_type"), data);
+    }
     Seen::Output(text("channel"), text("content"))
 }
 

@@ -22,11 +22,22 @@ fn a_shell_is_told_the_path() {
 
 #[test]
 fn hostile_names_write_nowhere_else() {
-    let scene = Scene::new("files_hostile").agent(job("j", "sh", &["-c", "cat $AMURG_FILES"])).start();
+    let scene =
+        Scene::new("files_hostile").agent(job("j", "sh", &["-c", "cat $AMURG_FILES"])).start();
     let outside = scene.dir.path().join("state");
     for name in [
-        "../../../escape", "/etc/escape", "..", ".", "", "a/../../escape", "a\\..\\escape", "x\0y",
-        "-rf", "CON", "\u{202e}txt", &"n".repeat(5000),
+        "../../../escape",
+        "/etc/escape",
+        "..",
+        ".",
+        "",
+        "a/../../escape",
+        "a\\..\\escape",
+        "x\0y",
+        "-rf",
+        "CON",
+        "\u{202e}txt",
+        &"n".repeat(5000),
     ] {
         let session = scene.session("j");
         session.upload(name, b"here");

@@ -79,7 +79,10 @@ fn garbage_frames_change_nothing() {
     let session = scene.session("cat");
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let nested = format!(r#"{{"type":"user.message","payload":{{"session_id":{deep}}}}}"#);
-    let large = format!(r#"{{"type":"stop.request","payload":{{"session_id":"{}"}}}}"#, "x".repeat(1 << 20));
+    let large = format!(
+        r#"{{"type":"stop.request","payload":{{"session_id":"{}"}}}}"#,
+        "x".repeat(1 << 20)
+    );
     for garbage in [
         "",
         "null",

@@ -10,7 +10,10 @@ fn push(scene: &Scene, security: Value, limits: Value) -> (bool, String) {
     let some = |value: Value| (!value.is_null()).then_some(value);
     let answers = || {
         let frames = scene.hub.frames();
-        frames.iter().filter(|frame| frame.is("agent.config_ack") || frame.is("endpoint.config_ack")).count()
+        frames
+            .iter()
+            .filter(|frame| frame.is("agent.config_ack") || frame.is("endpoint.config_ack"))
+            .count()
     };
     let before = answers();
     scene.client.config_update("j", some(security), some(limits));
@@ -18,7 +21,8 @@ fn push(scene: &Scene, security: Value, limits: Value) -> (bool, String) {
     let answer = scene.client.wait_for(soon(), |frame| {
         let ours = frame.is("agent.config_ack") || frame.is("endpoint.config_ack");
         seen += usize::from(ours);
-        (ours && seen > before).then(|| (frame.field("ok") == &json!(true), frame.text_of("error").to_owned()))
+        (ours && seen > before)
+            .then(|| (frame.field("ok") == &json!(true), frame.text_of("error").to_owned()))
     });
     answer.unwrap_or_else(|_| scene.fail("a config_ack"))
 }
@@ -26,7 +30,8 @@ fn push(scene: &Scene, security: Value, limits: Value) -> (bool, String) {
 #[test]
 fn a_narrower_push_holds_for_new_turns_in_either_dialect() {
     for dialect in [Dialect::Agent, Dialect::Endpoint] {
-        let scene = Scene::new("push_narrow").dialect(dialect).agent(job("j", "sh", &["-c", "ulimit -n"]));
+        let scene =
+            Scene::new("push_narrow").dialect(dialect).agent(job("j", "sh", &["-c", "ulimit -n"]));
         let scene = scene.start();
         let session = scene.session("j");
         session.say("").ended(0);

@@ -108,10 +108,9 @@ fn a_message_seen_before_is_not_executed_again() {
 
 #[test]
 fn a_job_that_cannot_start_ends_its_turn_with_a_reason() {
-    let scene = Scene::new("job_gone").agent(job("j", "./tool", &[])).set(
-        "/runtime/log_level",
-        json!("debug"),
-    );
+    let scene = Scene::new("job_gone")
+        .agent(job("j", "./tool", &[]))
+        .set("/runtime/log_level", json!("debug"));
     let scene = scene.start();
     let error = scene.try_session("j").err().expect("refused");
     assert!(error.contains("tool"), "{error}");

@@ -13,7 +13,11 @@ fn cases() -> Vec<(&'static str, String, String)> {
         case("leading and trailing blanks", r"b'  a  \t\n '", "  a  \t\n "),
         case("NUL", r"b'a\0b'", "a\0b"),
         case("escape sequences", r"b'\x1b[31mred\x1b[0m'", "\u{1b}[31mred\u{1b}[0m"),
-        case("every control byte", "bytes(range(32))", &(0..32u8).map(char::from).collect::<String>()),
+        case(
+            "every control byte",
+            "bytes(range(32))",
+            &(0..32u8).map(char::from).collect::<String>(),
+        ),
         case("quotes and backslashes", r#"b'"\\\\"'"#, "\"\\\\\""),
         case("several alphabets", "'aé中🦀'.encode()", "aé中🦀"),
         case("a byte that is not UTF-8", r"b'a\xffb'", "a\u{fffd}b"),
@@ -48,7 +52,7 @@ fn assert_same(name: &str, shown: &str, expected: &str) {
 
 #[test]
 fn a_jobs_output_is_verbatim() {
-    let scene = Scene::new("verbatim_job");
+    let scene = Scene::new("verbatim_job").set("/runtime/max_sessions", 100.into());
     let scene = cases().iter().fold(scene, |scene, (name, python, _)| {
         scene.agent(job(name, "python3", &["-c", &print(python)]))
     });

@@ -104,7 +104,7 @@ mod tests {
     fn any_bytes_cut_anywhere_give_what_splitting_gives() {
         for seed in 0..200 {
             let mut random = fastrand::Rng::with_seed(seed);
-            let text: String = (0..300).map(|_| random.choice("ab\n".chars()).unwrap()).collect();
+            let text: String = (0..300).map(|_| random.choice(['a', 'b', '\n']).unwrap()).collect();
             let mut pieces = Vec::new();
             let mut rest = text.as_str();
             while !rest.is_empty() {

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The process lives in its pipe thread ([`owner`]); here is only the session's
-//! side of it. With `spawn_policy: per-session` each session has such a thread
+//! side of it. What it says is in [`talk`], what it hears in [`spoken`]. With
+//! `spawn_policy: per-session` each session has such a thread
 //! and process; with `persistent` the endpoint has one, started by its first
 //! message, and the sessions are told apart by `session_id`.
 
@@ -19,6 +20,7 @@ pub mod lines;
 pub mod message;
 mod owner;
 mod spoken;
+mod talk;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -15,27 +15,21 @@ use std::time::Instant;
 
 use log::{info, warn};
 
-use super::attached::{Attached, OpenTurn};
+use super::attached::Attached;
 use super::ground::Ground;
 use super::last_words::LastWords;
 use super::lines::Lines;
-use super::message::ToAdapter;
 use crate::agent::process::end::{self, GRACE};
 use crate::agent::process::family::Family;
 use crate::agent::process::mark::Mark;
-use crate::agent::process::pipes::Stream;
-use crate::agent::process::plan::{Owner as Person, Stdio};
-use crate::agent::process::pump::{self, Child, Duty, Ended, Inbox, Rest};
+use crate::agent::process::plan::{Owner as Person, SpawnPlan, Stdio};
+use crate::agent::process::pump::{self, Child, Ended, Inbox, Rest};
 use crate::agent::process::start::{Kit, StartError, Wanted};
-use crate::agent::process::stdin::Piece;
 use crate::config::{Endpoint, External, Profile};
 use crate::files::Files;
 use crate::logging::Quoted;
 use crate::session::admission::Permit;
 use crate::wake::Waker;
-
-/// Answers an adapter that does not read may leave waiting; more are not written.
-const MOST_UNREAD: usize = 1024;
 
 /// What sessions say to the owner of an adapter.
 pub enum Command {
@@ -101,18 +95,18 @@ pub struct Owner {
     mark: Mark,
     /// Wakes this very thread.
     waker: Waker,
-    last_words: LastWords,
+    pub(super) last_words: LastWords,
     /// The message a process is started for.
-    opening: Option<Message>,
+    pub(super) opening: Option<Message>,
     /// What came while the process was on its way out.
-    later: VecDeque<Command>,
+    pub(super) later: VecDeque<Command>,
     /// Answers written since the adapter last read everything.
-    unread: usize,
+    pub(super) unread: usize,
     /// How the last process ended, in words, once one has.
     past: Option<String>,
     /// Daemons that earlier processes left behind; they end with the session.
     left: Vec<Family>,
-    closing: bool,
+    pub(super) closing: bool,
 }
 
 impl Owner {
@@ -167,7 +161,7 @@ impl Owner {
         Ok(child)
     }
 
-    fn plan(&self) -> Result<crate::agent::process::plan::SpawnPlan, StartError> {
+    fn plan(&self) -> Result<SpawnPlan, StartError> {
         let owner = match &self.whose {
             Whose::Session { session_id, user_id } => Some(Person { session_id, user_id }),
             Whose::Shared => None,
@@ -222,56 +216,7 @@ impl Owner {
         matches!(self.whose, Whose::Shared)
     }
 
-    // With a process.
-
-    fn greet(&mut self, session: Attached, child: &mut Child) {
-        write(child, session.greeting());
-        self.sessions.push(session);
-    }
-
-    fn open_turn(&mut self, message: Message, child: &mut Child) {
-        let Some(session) = self.session(message.from) else { return };
-        // Messages queue in the session; should one come all the same, none is without an end.
-        session.end_turn(None, None);
-        session.turn = Some(OpenTurn { number: message.turn, stopped: false });
-        self.say(message, child);
-    }
-
-    fn say(&mut self, message: Message, child: &mut Child) {
-        let Message { from, content, permit, .. } = message;
-        let Some(session) = self.session(from) else { return };
-        let session_id = &session.session_id;
-        let bytes = ToAdapter::UserInput { session_id, content: &content }.line();
-        child.pipes.stdin.push(Piece { bytes, permit });
-    }
-
-    fn stop(&mut self, from: u64, child: &mut Child) {
-        if let Some(session) = self.session(from)
-            && let Some(turn) = &mut session.turn
-            && !std::mem::replace(&mut turn.stopped, true)
-        {
-            write(child, ToAdapter::Stop { session_id: &session.session_id }.line());
-        }
-    }
-
-    fn answer(&mut self, from: u64, request_id: &str, approved: bool, child: &mut Child) {
-        let Some(session) = self.session(from) else { return };
-        if !session.is_answer(request_id) {
-            return;
-        }
-        let session_id = &Arc::clone(&session.session_id);
-        if child.pipes.stdin.backlog().is_none() {
-            self.unread = 0;
-        }
-        self.unread += 1;
-        if self.unread <= MOST_UNREAD {
-            write(child, ToAdapter::PermissionResponse { session_id, request_id, approved }.line());
-        } else if self.unread == MOST_UNREAD + 1 {
-            warn!("adapter asks and does not read endpoint={}", Quoted(&self.endpoint.id));
-        }
-    }
-
-    // Without one.
+    // Without a process.
 
     fn without_process(&mut self, command: Command) -> Option<Child> {
         match command {
@@ -316,13 +261,13 @@ impl Owner {
         }
     }
 
-    fn reconfigure(&mut self, endpoint: Arc<Endpoint>) {
+    pub(super) fn reconfigure(&mut self, endpoint: Arc<Endpoint>) {
         if matches!(endpoint.profile, Profile::External(_)) {
             self.endpoint = endpoint;
         }
     }
 
-    fn leave(&mut self, from: u64) {
+    pub(super) fn leave(&mut self, from: u64) {
         if !self.is_shared() {
             self.closing = true;
         } else if let Some(at) = self.sessions.iter().position(|session| session.number == from) {
@@ -368,7 +313,7 @@ impl Owner {
         self.ground = None;
     }
 
-    fn close(&mut self, child: &mut Child) {
+    pub(super) fn close(&mut self, child: &mut Child) {
         self.closing = true;
         child.abandon();
     }
@@ -384,88 +329,5 @@ impl Owner {
             }
         }
         self.sessions.drain(..).for_each(Attached::closed);
-    }
-}
-
-fn write(child: &mut Child, line: Vec<u8>) {
-    child.pipes.stdin.push(Piece { bytes: line, permit: Permit::default() });
-}
-
-impl Duty for Owner {
-    type Command = Command;
-
-    fn started(&mut self, child: &mut Child) {
-        self.unread = 0;
-        for session in &mut self.sessions {
-            write(child, session.greeting());
-            session.files.drain(..).for_each(|line| write(child, line));
-        }
-        if let Some(message) = self.opening.take() {
-            self.open_turn(message, child);
-        }
-    }
-
-    fn command(&mut self, command: Command, child: &mut Child) {
-        match command {
-            Command::Turn(_) | Command::File { .. } if child.is_leaving() => {
-                self.later.push_back(command);
-            }
-            Command::Join(session) => self.greet(*session, child),
-            Command::Turn(message) => self.open_turn(message, child),
-            Command::Input(message) => self.say(message, child),
-            Command::Stop { from } => self.stop(from, child),
-            Command::Answer { from, request_id, approved } => {
-                self.answer(from, &request_id, approved, child);
-            }
-            Command::File { line, .. } => write(child, line),
-            Command::Reconfigure(endpoint) => self.reconfigure(endpoint),
-            Command::Leave { from } => {
-                if let Some(session) = self.session(from) {
-                    write(
-                        child,
-                        ToAdapter::SessionClose { session_id: &session.session_id }.line(),
-                    );
-                }
-                self.leave(from);
-                if self.closing {
-                    child.abandon();
-                }
-            }
-            Command::Close => self.close(child),
-        }
-    }
-
-    fn deserted(&mut self, child: &mut Child) {
-        self.close(child);
-    }
-
-    fn output(&mut self, stream: Stream, bytes: &[u8], now: Instant) {
-        match stream {
-            Stream::Stdout => {
-                let mut lines = std::mem::take(&mut self.lines);
-                lines.push(bytes, |line| self.take_line(&line, now));
-                self.lines = lines;
-            }
-            Stream::Stderr => self.last_words.push(bytes, &self.endpoint.id),
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        // Several sessions share it, and none may hold it back.
-        self.is_shared() || self.sessions.iter().all(Attached::has_room)
-    }
-
-    fn wake_when_room(&self, waker: Waker) {
-        for session in self.sessions.iter().filter(|session| !session.has_room()) {
-            session.wake_when_room(waker.clone());
-        }
-    }
-
-    fn due(&self) -> Option<Instant> {
-        self.sessions.iter().filter_map(Attached::due).min()
-    }
-
-    fn time(&mut self, _child: &mut Child, now: Instant) {
-        self.sessions.iter_mut().for_each(|session| session.send_due(now));
     }
 }

@@ -113,6 +113,7 @@ fn io_reason(error: &io::Error) -> String {
 #[derive(Debug)]
 pub struct TlsFailure(String);
 
+#[cfg(feature = "tls")]
 impl TlsFailure {
     /// `what` happened, in the words of the TLS library.
     pub fn new(what: impl Into<String>) -> Self {

@@ -32,6 +32,7 @@ use self::failure::Failure;
 use self::turn::Turn;
 use super::{Agent, AgentContext, AgentEvent, FileUse, StoredFile, TurnEnd, TurnMessage};
 use crate::config::{Endpoint, Http, Profile};
+use crate::hub::proxy::ProxySettings;
 use crate::session::admission::Permit;
 
 pub use self::exchange::stuck;
@@ -63,7 +64,7 @@ impl HttpAgent {
         match &self.client {
             Some(client) if !client.is_spent() => Ok(Arc::clone(client)),
             _ => {
-                let proxy = proxy::from_environment(&http.base_url)?;
+                let proxy = proxy::of(&ProxySettings::from_env(), &http.base_url)?;
                 let client = Arc::new(Client::new(http, proxy));
                 self.client = Some(Arc::clone(&client));
                 Ok(client)

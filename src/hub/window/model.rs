@@ -169,14 +169,10 @@ impl Life {
             return;
         }
         match self.travelling.pop_front() {
-            Some(Wire::Ping(payload)) => {
-                if self.rng.u8(..) > 40 {
-                    self.pongs.push_back(payload);
-                }
-            }
+            Some(Wire::Ping(payload)) if self.rng.u8(..) > 40 => self.pongs.push_back(payload),
             Some(Wire::Text(text)) if Some(&text) == self.poison.as_ref() => self.cut(Loss::Broken),
             Some(Wire::Text(text)) => self.note(text),
-            None => {}
+            Some(Wire::Ping(_)) | None => {}
         }
     }
 
