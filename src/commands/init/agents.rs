@@ -10,10 +10,13 @@ use crate::config::Environment;
 /// An agent that can be offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
-    /// Its id in the hub.
+    /// Its id in the hub, or the end of it.
     pub id: String,
-    /// What people see.
+    /// What people see, or the beginning of it.
     pub name: String,
+    /// Whether id and name are ours, which other machines have as well. A hub's
+    /// ids are shared by all its runtimes, so this machine's name has to be added.
+    pub is_common: bool,
     /// How it is spoken to.
     pub way: Way,
 }
@@ -47,6 +50,9 @@ struct Known {
     wanted: bool,
 }
 
+/// What comes back is what the commands wrote, and nothing else.
+const NO_PROMPT: [(&str, &str); 3] = [("PS1", ""), ("PS2", ""), ("TERM", "dumb")];
+
 /// Interactive, since they would otherwise end at the first mistake or at Ctrl-C;
 /// the shells on a terminal, where they have job control.
 const KNOWN: [Known; 4] = [
@@ -54,14 +60,33 @@ const KNOWN: [Known; 4] = [
         id: "bash",
         name: "Bash",
         args: &["--norc", "--noprofile", "--noediting", "-i"],
-        env: &[("PS1", "$ "), ("TERM", "dumb")],
+        env: &NO_PROMPT,
         tty: true,
         wanted: true,
     },
-    Known { id: "sh", name: "Shell", args: &["-i"], env: &[("PS1", "$ "), ("TERM", "dumb")], tty: true, wanted: false },
-    Known { id: "python3", name: "Python", args: &["-i", "-q", "-u"], env: &[], tty: false, wanted: true },
+    Known { id: "sh", name: "Shell", args: &["-i"], env: &NO_PROMPT, tty: true, wanted: false },
+    Known {
+        id: "python3",
+        name: "Python",
+        args: &["-i", "-q", "-u", "-c", "import sys; sys.ps1 = sys.ps2 = ''"],
+        env: &[],
+        tty: false,
+        wanted: true,
+    },
     Known { id: "sqlite3", name: "SQLite", args: &[], env: &[], tty: false, wanted: true },
 ];
+
+impl Agent {
+    /// Its id at the runtime of this id.
+    pub fn id_at(&self, runtime: &str) -> String {
+        if self.is_common { format!("{runtime}-{}", self.id) } else { self.id.clone() }
+    }
+
+    /// What people see, of one on the machine of this name.
+    pub fn name_on(&self, machine: &str) -> String {
+        if self.is_common { format!("{} on {machine}", self.name) } else { self.name.clone() }
+    }
+}
 
 impl Known {
     fn agent(&self) -> Agent {
@@ -71,7 +96,7 @@ impl Known {
             env: self.env,
             tty: self.tty,
         };
-        Agent { id: self.id.to_owned(), name: self.name.to_owned(), way }
+        Agent { id: self.id.to_owned(), name: self.name.to_owned(), is_common: true, way }
     }
 }
 
@@ -132,7 +157,7 @@ pub fn parse(given: &str) -> Result<Agent, Failure> {
         };
         Way::Program { command: command.clone(), args: args.to_vec(), env: &[], tty: false }
     };
-    Ok(Agent { id: id.to_owned(), name: id.to_owned(), way })
+    Ok(Agent { id: id.to_owned(), name: id.to_owned(), is_common: false, way })
 }
 
 #[cfg(test)]

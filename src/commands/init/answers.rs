@@ -26,6 +26,8 @@ pub struct Answers {
     pub token: TokenFrom,
     /// `runtime.id`; the hub's own choice wins when it registers this machine.
     pub id: String,
+    /// What people call this machine: its host name.
+    pub machine: String,
     /// The agents, in order; at least one.
     pub agents: Vec<Agent>,
     /// Where the programs among them start; `None`: at home.
@@ -74,10 +76,11 @@ impl Sources<'_> {
     pub fn gather(&mut self) -> Result<Answers, Failure> {
         let hub_url = self.hub_url()?;
         let token = self.token()?;
-        let id = self.id(&token)?;
+        let machine = self.environment.host_name().unwrap_or_else(|| "runtime".to_owned());
+        let id = self.id(&machine, &token)?;
         let agents = self.agents()?;
         let work_dir = self.work_dir(&agents)?;
-        Ok(Answers { hub_url, token, id, agents, work_dir })
+        Ok(Answers { hub_url, token, id, machine, agents, work_dir })
     }
 
     fn hub_url(&mut self) -> Result<String, Failure> {
@@ -138,13 +141,12 @@ impl Sources<'_> {
         Ok(Zeroizing::new(text.trim().to_owned()))
     }
 
-    fn id(&mut self, token: &TokenFrom) -> Result<String, Failure> {
+    fn id(&mut self, machine: &str, token: &TokenFrom) -> Result<String, Failure> {
         if let Some(id) = &self.options.id {
             return Ok(id.clone());
         }
-        let host = self.environment.host_name().unwrap_or_else(|| "runtime".to_owned());
         // A colon breaks time-limited tokens.
-        let host = host.replace(':', "-");
+        let host = machine.replace(':', "-");
         match &mut self.person {
             Some(person) if !matches!(token, TokenFrom::Registration) => {
                 let question = "Name of this runtime in the hub";
@@ -198,10 +200,7 @@ impl Sources<'_> {
 
     /// A path that means the same wherever the runtime is started.
     fn absolute(&self, path: &Path) -> Result<PathBuf, Failure> {
-        paths::absolute(&path.to_string_lossy(), self.environment).map_err(|bad| {
-            let why = std::io::Error::other(bad.explain().0);
-            Failure::Unwritable(path.to_owned(), why)
-        })
+        absolute(&path.to_string_lossy(), self.environment)
     }
 }
 
@@ -242,12 +241,19 @@ fn choose(found: &[Found], line: &str) -> Result<Vec<Agent>, Failure> {
     agents.and_then(|agents| if agents.is_empty() { Err(Failure::NoAgents) } else { Ok(agents) })
 }
 
-fn directory(text: &str, environment: &dyn Environment) -> Result<PathBuf, String> {
-    let path = paths::absolute(text, environment).map_err(|bad| {
+fn absolute(text: &str, environment: &dyn Environment) -> Result<PathBuf, Failure> {
+    paths::absolute(text, environment).map_err(|bad| {
         let (what, advice) = bad.explain();
-        format!("The path {what}: {advice}.")
-    })?;
-    if path.is_dir() { Ok(path) } else { Err(format!("{path:?} is not a directory.")) }
+        Failure::Path(text.into(), format!("{what}; {advice}"))
+    })
+}
+
+fn directory(text: &str, environment: &dyn Environment) -> Result<PathBuf, Failure> {
+    let path = absolute(text, environment)?;
+    if path.is_dir() {
+        return Ok(path);
+    }
+    Err(Failure::Path(path, "is not a directory; make it, or name another".to_owned()))
 }
 
 /// The hub's address as it goes into the configuration: a page's address becomes
@@ -262,7 +268,7 @@ fn hub_address(text: &str) -> Result<String, String> {
         None => format!("wss://{text}"),
     };
     let parsed =
-        url::parse_hub(&address).map_err(|bad| format!("{}: {}", bad.message, bad.hint))?;
+        url::parse_hub(&address).map_err(|bad| format!("{}; {}", bad.message, bad.hint))?;
     if parsed.path == "/" {
         return Ok(format!("{}{}", address.trim_end_matches('/'), url::HUB_PATH));
     }

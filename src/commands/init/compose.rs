@@ -24,6 +24,8 @@ pub struct Parts<'a> {
     pub id: &'a str,
     /// `runtime.org_id`
     pub org_id: Option<&'a str>,
+    /// What people call this machine.
+    pub machine: &'a str,
     /// The agents, in order.
     pub agents: &'a [Agent],
     /// Where the programs among them start.
@@ -110,21 +112,21 @@ pub fn compose(parts: &Parts<'_>) -> String {
             tls_skip_verify: parts.tls_skip_verify,
         },
         runtime: Runtime { id: literal(parts.id), org_id: parts.org_id.map(literal) },
-        endpoints: parts.agents.iter().map(|agent| endpoint(agent, parts.work_dir)).collect(),
+        endpoints: parts.agents.iter().map(|agent| endpoint(agent, parts)).collect(),
     };
     // Strings, lists and flags only: nothing in it can fail.
     serde_json::to_string_pretty(&file).map(|text| text + "\n").unwrap_or_default()
 }
 
-fn endpoint(agent: &Agent, work_dir: Option<&Path>) -> Endpoint {
-    let (id, name) = (literal(&agent.id), literal(&agent.name));
+fn endpoint(agent: &Agent, parts: &Parts<'_>) -> Endpoint {
+    let (id, name) = (literal(&agent.id_at(parts.id)), literal(&agent.name_on(parts.machine)));
     match &agent.way {
         Way::Program { command, args, env, tty } => {
             let cli = Cli {
                 // Taken as they stand, without variables.
                 command: command.clone(),
                 args: args.clone(),
-                work_dir: work_dir.map(path_text),
+                work_dir: parts.work_dir.map(path_text),
                 env: env.iter().copied().collect(),
                 tty: *tty,
             };
@@ -160,6 +162,7 @@ mod tests {
             tls_skip_verify: false,
             id: "a ${HOME} \" id",
             org_id: Some("org"),
+            machine: "lab",
             agents: &agents,
             work_dir: Some(Path::new("/tmp/${HOME}")),
         });
@@ -168,6 +171,10 @@ mod tests {
         let config = parse(&text, "c", &environment, options).unwrap().config;
         assert_eq!(config.runtime.id, "a ${HOME} \" id");
         assert_eq!(config.runtime.org_id.as_deref(), Some("org"));
+        let names = config.endpoints.iter().map(|endpoint| (&*endpoint.id, &*endpoint.name));
+        let expected =
+            [("a ${HOME} \" id-bash", "Bash on lab"), ("odd", "odd"), ("api", "api")];
+        assert!(names.eq(expected));
         let odd = config.endpoints[1].profile.program().unwrap();
         assert_eq!(odd.args, ["${HOME}", "\""]);
         assert_eq!(odd.work_dir.as_deref(), Some(Path::new("/tmp/${HOME}")));

@@ -34,6 +34,8 @@ pub enum Failure {
     NoAgents,
     /// No place to write to is known.
     NoPlace,
+    /// A path that is none: what is wrong, and what to do.
+    Path(PathBuf, String),
     /// The configuration would not pass `check`.
     Problems(Vec<Finding>),
     /// A file or directory cannot be written.
@@ -68,47 +70,48 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoTerminal => f.write_str(
-                "There is no terminal to ask on. Give --yes and what is needed as options; \
-                 init --help lists them.",
+                "there is no terminal to ask on; give --yes and what is needed as options \
+                 (init --help lists them)",
             ),
-            Self::Ended => f.write_str("The answers ended early. Nothing was written."),
-            Self::Interrupted => f.write_str("Interrupted. Nothing was written."),
+            Self::Ended => f.write_str("the answers ended early; nothing was written"),
+            Self::Interrupted => f.write_str("interrupted; nothing was written"),
             Self::Exists(path) => write!(
                 f,
-                "{path:?} is there already. Replace it with --force, or write another file \
-                 with --output FILE."
+                "{path:?} is there already; replace it with --force, or write another file with \
+                 --output FILE"
             ),
             Self::TwoTokens(one, other) => {
-                write!(f, "{one} and {other} do not go together. Keep one of them.")
+                write!(f, "{one} and {other} do not go together; keep one of them")
             }
             Self::NoToken => f.write_str(
-                "There is no token. Give it with --token-stdin, --token-file or $AMURG_TOKEN, \
-                 or get one with --register.",
+                "there is no token; give it with --token-stdin, --token-file or $AMURG_TOKEN, or \
+                 get one with --register",
             ),
             Self::Token(error) => {
                 let (what, advice) = error.explain();
-                write!(f, "The token cannot be used: {what}. Please {advice}.")
+                write!(f, "the token cannot be used: {what}; {advice}")
             }
-            Self::Address(why) => write!(f, "The hub's address {why}."),
-            Self::Agent(given, why) => write!(f, "The agent {given:?} {why}."),
-            Self::NoAgents => f.write_str(
-                "No agent was found on this machine. Name one with --agent ID=COMMAND.",
-            ),
+            Self::Address(why) => write!(f, "the hub's address {why}"),
+            Self::Agent(given, why) => write!(f, "the agent {given:?} {why}"),
+            Self::NoAgents => {
+                f.write_str("no agent was found on this machine; name one with --agent ID=COMMAND")
+            }
             Self::NoPlace => f.write_str(
-                "No home directory is known to write to. Name a file with --output FILE.",
+                "no home directory is known to write to; name a file with --output FILE",
             ),
+            Self::Path(path, why) => write!(f, "the path {path:?} {why}"),
             Self::Problems(findings) => {
-                f.write_str("The configuration would not work. Nothing was written.")?;
+                f.write_str("the configuration would not work; nothing was written")?;
                 findings.iter().try_for_each(|finding| problem(f, finding))
             }
             Self::Unwritable(path, error) => {
-                write!(f, "{path:?} cannot be written: {error}. Write elsewhere with --output FILE.")
+                write!(f, "{path:?} cannot be written: {error}; write elsewhere with --output FILE")
             }
             Self::Register(error) => error.fmt(f),
             Self::AfterToken { token, id, cause } => write!(
                 f,
-                "{cause}\nThe hub has registered this runtime as {id:?}, and its token is in \
-                 {token:?}. Go on with --id and --token-file."
+                "{cause}\nthe hub knows this runtime as {id:?} now, and its token is in {token:?}; \
+                 go on with --id and --token-file"
             ),
         }
     }
@@ -121,5 +124,78 @@ fn problem(f: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
     match &finding.hint {
         Some(hint) => write!(f, "\n    hint: {hint}"),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every message, with harmless contents.
+    fn all() -> Vec<String> {
+        let path = || PathBuf::from("/home/me/.config/amurg/config.json");
+        let error = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let text = |text: &str| text.to_owned();
+        let registration = [
+            RegisterError::OlderHub,
+            RegisterError::Unreachable(text("http://hub"), text("connection refused")),
+            RegisterError::Moved(text("https://new.example/")),
+            RegisterError::Odd(text("it is not a JSON object")),
+            RegisterError::Busy,
+            RegisterError::Expired,
+            RegisterError::Refused(text("denied")),
+            RegisterError::Forgotten,
+            RegisterError::GivenOut,
+            RegisterError::Keep(error()),
+            RegisterError::NoId,
+            RegisterError::Interrupted,
+        ];
+        let failures = [
+            Failure::NoTerminal,
+            Failure::Ended,
+            Failure::Interrupted,
+            Failure::Exists(path()),
+            Failure::TwoTokens("--token", "--register"),
+            Failure::NoToken,
+            Failure::Token(TokenError::Empty),
+            Failure::Address(text("has no host; name the host after ://")),
+            Failure::Agent(text("perl"), text("is none of bash, sh; write ID=COMMAND")),
+            Failure::NoAgents,
+            Failure::NoPlace,
+            Failure::Path(path(), text("is empty; name a path")),
+            Failure::Unwritable(path(), error()),
+        ];
+        let failures = failures.into_iter();
+        let all = failures.chain(registration.into_iter().map(Failure::Register));
+        all.map(|failure| failure.to_string()).collect()
+    }
+
+    #[test]
+    fn every_message_says_what_happened_and_what_to_do_in_one_voice() {
+        for message in all() {
+            let first = message.chars().next().unwrap();
+            assert!(first.is_lowercase() || "\"-".contains(first), "begins otherwise: {message}");
+            assert!(!message.ends_with('.') && !message.contains(". "), "a sentence: {message}");
+            assert!(message.contains("; "), "nothing to do: {message}");
+            assert!(message.len() < 220, "too long to read: {message}");
+            assert!(!message.contains('\n'), "{message}");
+            for word in ["panicked", "unwrap", "None", "Err(", "Error", "please", "invalid"] {
+                assert!(!message.contains(word), "{word}: {message}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_from_outside_cannot_move_the_cursor() {
+        let odd = "\u{1b}[2J\n".to_owned();
+        for failure in [
+            Failure::Agent(odd.clone(), String::new()),
+            Failure::Exists(odd.clone().into()),
+            Failure::Register(RegisterError::Refused(odd.clone())),
+            Failure::Register(RegisterError::Moved(odd)),
+        ] {
+            let message = failure.to_string();
+            assert!(!message.contains('\u{1b}') && !message.contains('\n'), "{message:?}");
+        }
     }
 }

@@ -177,6 +177,7 @@ impl Writing<'_> {
             tls_skip_verify: self.options.tls_skip_verify,
             id: self.id(),
             org_id: granted.and_then(|granted| granted.org_id.as_deref()),
+            machine: &answers.machine,
             agents: &answers.agents,
             work_dir: answers.work_dir.as_deref(),
         })
@@ -214,6 +215,7 @@ impl Writing<'_> {
             Err(Failure::Problems(report.errors))
         };
         let id = self.id().to_owned();
+        let agents = self.answers.agents.iter().map(|agent| agent.id_at(&id)).collect();
         let Files { config, token } = self.files;
         if let Err(cause) = written {
             return Err(match self.granted {
@@ -230,7 +232,7 @@ impl Writing<'_> {
                 .then_some(token),
             config,
             id,
-            agents: self.answers.agents.into_iter().map(|agent| agent.id).collect(),
+            agents,
             warnings: report.warnings,
             program: program(),
         })

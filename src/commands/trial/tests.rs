@@ -111,7 +111,7 @@ struct Talk {
     lines: Option<Sender<String>>,
     interrupts: Sender<Interrupt>,
     paper: Paper,
-    talking: JoinHandle<Exit>,
+    talking: JoinHandle<u8>,
 }
 
 fn talk(endpoint: Arc<Endpoint>, typed: bool) -> Talk {

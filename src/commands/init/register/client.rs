@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::agent::http::proxy;
 use crate::config::url::HUB_PATH;
 use crate::config::{Hub, HubUrl};
+use crate::hub::proxy::ProxySettings;
 
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -100,7 +101,7 @@ impl Client {
     /// When one of these cannot be used.
     pub fn new(hub: &Hub) -> Result<Self, NoAnswer> {
         let base = base(&hub.url);
-        let proxy = proxy::from_environment(&base)
+        let proxy = proxy::of(&ProxySettings::from_env(), &base)
             .map_err(|failure| NoAnswer::Setup(failure.told(&base, PATIENCE)))?;
         let config = Agent::config_builder()
             .http_status_as_error(false)

@@ -96,50 +96,50 @@ impl fmt::Display for RegisterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match self {
             Self::OlderHub => {
-                "This hub is older than registration by code. Ask its administrator for a token, \
-                 and give it with --token-stdin or --token-file, and its name with --id."
+                "this hub is older than registration by code; ask its administrator for a token, \
+                 and give it with --token-stdin or --token-file, and the name with --id"
             }
             Self::Unreachable(hub, why) => {
-                return write!(f, "The hub at {hub} cannot be asked: {why}. Is --hub-url right?");
+                return write!(f, "the hub at {hub} cannot be asked: {why}; is --hub-url right?");
             }
             Self::Moved(to) => {
-                return write!(f, "The hub is elsewhere: {}. Give that as --hub-url.", Quoted(to));
+                return write!(f, "the hub is elsewhere; give {} as --hub-url", Quoted(to));
             }
             Self::Odd(what) => {
                 return write!(
                     f,
-                    "The hub's answer cannot be used: {what}. Is --hub-url the address of a hub?"
+                    "the answer cannot be used: {what}; is --hub-url the address of a hub?"
                 );
             }
-            Self::Busy => "The hub is busy and takes no registration now. Try again in a minute.",
-            Self::Expired => "Nobody confirmed the code in time. Run the command again.",
+            Self::Busy => "the hub is busy and takes no registration; try again in a minute",
+            Self::Expired => "nobody confirmed the code in time; run the command again",
             Self::Refused(status) => {
                 return write!(
                     f,
-                    "The hub refused this runtime ({}). Ask its administrator.",
+                    "the hub refused this runtime: {}; ask its administrator",
                     Quoted(status)
                 );
             }
             Self::Forgotten => {
-                "The hub does not know this registration any more; it may have been restarted. \
-                 Run the command again."
+                "the hub does not know this registration any more, perhaps it was restarted; run \
+                 the command again"
             }
             Self::GivenOut => {
-                "The hub has given the token out already, and it did not arrive here. Remove the \
-                 runtime in the hub, and run the command again."
+                "the hub has given the token out already, and it did not arrive here; remove the \
+                 runtime in the hub, and run the command again"
             }
             Self::Keep(error) => {
                 return write!(
                     f,
-                    "The token came, but could not be written: {error}. It is lost: remove the \
-                     runtime in the hub, make room, and run the command again."
+                    "the token cannot be written: {error}; remove the runtime in the hub if it was \
+                     confirmed, write elsewhere with --output FILE"
                 );
             }
             Self::NoId => {
-                "The hub gave a token without an id. The token was kept; ask the administrator \
-                 for the id, and give it with --id and the file with --token-file."
+                "the hub gave a token, which was kept, but no id; ask its administrator, and go \
+                 on with --id and --token-file"
             }
-            Self::Interrupted => "Interrupted. Nothing was written.",
+            Self::Interrupted => "interrupted; nothing was written",
         };
         f.write_str(words)
     }

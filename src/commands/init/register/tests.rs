@@ -9,6 +9,7 @@ use crate::config::{FixedEnvironment, Hub, Options, parse};
 const OFFER: &str = r#"{"user_code": "ABCD-EF23",
     "verification_url": "https://hub.example/connect?code=ABCD-EF23",
     "polling_token": "0123abcd", "expires_in": 300, "interval": 5}"#;
+const BUSY: (&str, &str) = ("429 Too Many Requests", "");
 const PENDING: (&str, &str) = ("200 OK", r#"{"status": "pending"}"#);
 const APPROVED: (&str, &str) = (
     "200 OK",
@@ -118,21 +119,11 @@ fn an_older_hub_is_told_with_what_to_do_instead() {
 
 #[test]
 fn a_busy_hub_is_asked_more_slowly() {
-    let busy = ("429 Too Many Requests", "");
     let mut notes = Notes::default();
-    let answers = &[
-        ("429 Too Many Requests", ""),
-        ("429 Too Many Requests", ""),
-        ("200 OK", OFFER),
-        ("429 Too Many Requests", ""),
-        ("429 Too Many Requests", ""),
-        PENDING,
-        APPROVED,
-    ];
-    run(&hub(answers), &mut notes).unwrap();
+    let server = hub(&[BUSY, BUSY, ("200 OK", OFFER), BUSY, BUSY, PENDING, APPROVED]);
+    run(&server, &mut notes).unwrap();
     assert_eq!(notes.waits, [1, 2, 5, 10, 20, 20]);
-    assert_eq!(busy.0, answers[0].0);
-    let (error, notes) = fails(&[("429 Too Many Requests", ""); 6]);
+    let (error, notes) = fails(&[BUSY; 6]);
     assert!(matches!(error, RegisterError::Busy), "{error:?}");
     assert_eq!(notes.waits, [1, 2, 4, 8, 16, 32]);
 }
@@ -141,10 +132,10 @@ fn a_busy_hub_is_asked_more_slowly() {
 fn what_ends_it_is_told_in_words() {
     for (last, words) in [
         (("200 OK", r#"{"status": "expired"}"#), "in time"),
-        (("200 OK", r#"{"status": "denied"}"#), "refused this runtime (denied)"),
-        (("200 OK", r#"{"status": "\u001b[2J\n"}"#), "refused this runtime (\"\\u{1b}[2J\\n\")"),
+        (("200 OK", r#"{"status": "denied"}"#), "refused this runtime: denied"),
+        (("200 OK", r#"{"status": "\u001b[2J\n"}"#), "refused this runtime: \"\\u{1b}[2J\\n\""),
         (("200 OK", r#"{"status": "approved", "token": ""}"#), "given the token out already"),
-        (("200 OK", r#"{"status": "approved", "token": "t"}"#), "without an id"),
+        (("200 OK", r#"{"status": "approved", "token": "t"}"#), "but no id"),
         (("404 Not Found", ""), "does not know this registration"),
         (("400 Bad Request", ""), "status 400"),
         (("200 OK", "<html>"), "not a JSON object"),
