@@ -32,8 +32,9 @@ pub fn confine(
     }
     if let Some(upload_dir) = upload_dir {
         let tmp = upload_dir.join(PRIVATE_TMP);
-        make_private(&tmp)
-            .map_err(|error| format!("The private TMPDIR {} cannot be made: {error}.", tmp.display()))?;
+        make_private(&tmp).map_err(|error| {
+            format!("The private TMPDIR {} cannot be made: {error}.", tmp.display())
+        })?;
         plan.env.retain(|(name, _)| name != "TMPDIR");
         plan.env.push((OsString::from("TMPDIR"), tmp.into()));
     }

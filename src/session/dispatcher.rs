@@ -100,6 +100,8 @@ pub struct Args {
 /// The way to a live session.
 struct Handle {
     inbox: Inbox,
+    /// What its worker did not come to read.
+    unread: Receiver<Event>,
     output: Arc<SessionOutput>,
     thread: JoinHandle<()>,
 }
@@ -293,6 +295,7 @@ impl Dispatcher {
             shared: self.shared.clone(),
         };
         let ended = self.ended.clone();
+        let unread = args.events.clone();
         let run = move || {
             let session_id = Arc::clone(&args.session_id);
             let unheard = worker::run(args);
@@ -308,7 +311,7 @@ impl Dispatcher {
             user_id: identity.user_id.to_string(),
             ..RememberedSession::default()
         });
-        let handle = Handle { inbox, output, thread };
+        let handle = Handle { inbox, unread, output, thread };
         self.registry.insert(Arc::clone(session_id), Live { number, identity, facts, handle });
         Ok(())
     }
@@ -468,15 +471,26 @@ impl Dispatcher {
     }
 
     fn session_ended(&mut self, ended: Ended) {
-        let Ended { session_id, number, unheard } = ended;
+        let Ended { session_id, number, mut unheard } = ended;
         let itself = self.registry.remove(&session_id, Some(number)).map(|live| {
             self.turns += live.facts.turns.load(Ordering::Relaxed);
             live.handle
         });
-        if let Some(handle) = itself.or_else(|| self.closing.remove(&number))
-            && handle.thread.join().is_err()
-        {
-            error!("session thread panicked session={}", Quoted(&session_id));
+        if let Some(handle) = itself.or_else(|| self.closing.remove(&number)) {
+            // What came after its last look belongs to the session all the same.
+            for event in handle.unread.try_iter() {
+                match event {
+                    Event::Message(message) => unheard.push(*message),
+                    Event::Stop => {
+                        handle.output.stop_ack(Ok(()));
+                        handle.output.release();
+                    }
+                    _ => {}
+                }
+            }
+            if handle.thread.join().is_err() {
+                error!("session thread panicked session={}", Quoted(&session_id));
+            }
         }
         for message in unheard {
             self.user_message(UserMessage {

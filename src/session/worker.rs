@@ -95,7 +95,8 @@ pub struct Args {
 }
 
 /// Runs a session to its end. Returns when nothing of it is left, with the
-/// messages that came too late to be heard: the session is made again for them.
+/// messages that came too late to be heard: the session is made again for them,
+/// and for what is still unread in the inbox.
 pub fn run(args: Args) -> Vec<Incoming> {
     let events = args.events.clone();
     let mut worker = match open(args) {
@@ -110,7 +111,7 @@ pub fn run(args: Args) -> Vec<Incoming> {
         let Ok(event) = events.recv() else { break };
         worker.handle(event);
     }
-    worker.leave(&events)
+    worker.leave()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -533,7 +534,7 @@ impl Worker {
     }
 
     /// Ends what is still open and lets go of the lane.
-    fn leave(mut self, events: &Receiver<Event>) -> Vec<Incoming> {
+    fn leave(mut self) -> Vec<Incoming> {
         self.complete_turn(None);
         // A session that ended of itself owes its user what was still waiting;
         // one that was told to end does not.
@@ -548,13 +549,6 @@ impl Worker {
                 self.unheard.push(message);
             } else {
                 self.output.refuse_message(&message.message_id, &why);
-            }
-        }
-        for event in events.try_iter() {
-            match event {
-                Event::Message(message) => self.unheard.push(*message),
-                Event::Stop => self.output.stop_ack(Ok(())),
-                _ => {}
             }
         }
         self.deadlines.forget();

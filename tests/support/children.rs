@@ -37,12 +37,13 @@ pub fn reaper() -> Reaper {
 
 /// A launcher that is the real binary, without control groups.
 pub fn launcher() -> Launcher {
-    Launcher {
-        program: env!("CARGO_BIN_EXE_amurg-runtime").into(),
-        original: Original::default(),
-        groups: None,
-        reaper: reaper(),
-    }
+    launcher_of(reaper())
+}
+
+/// The same with a reaper of its own. A process can only have one.
+pub fn launcher_of(reaper: Reaper) -> Launcher {
+    let program = env!("CARGO_BIN_EXE_amurg-runtime").into();
+    Launcher { program, original: Original::default(), groups: None, reaper }
 }
 
 /// An endpoint that runs `command` in `/`.

@@ -11,12 +11,15 @@
 //! miss a process that is handed to us while we look; two in a row cannot.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::OnceLock;
 
 use rustix::process::{Pid, getpid};
 
 use super::cgroup::Group;
 use super::mark::Mark;
+use super::orphans::Orphan;
 use super::procfs::{self, Process};
+use super::reaper::Reaper;
 
 /// What is known of a session before a scan.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +34,15 @@ pub(super) struct Search<'a> {
     pub known: &'a [Process],
     /// The session's control group.
     pub group: Option<&'a Group>,
+    /// Who knows our orphans; `None`: each is looked at anew.
+    pub reaper: Option<&'a Reaper>,
 }
 
 /// The living processes of the session whose first process is `root`, with
 /// that one first while it lives. For a look at a session, not for its end.
 pub fn session_processes(root: Pid, mark: &Mark) -> Vec<Process> {
     let root_start = procfs::process(root).map(|process| process.start);
-    living(&Search { root, root_start, mark, known: &[], group: None })
+    living(&Search { root, root_start, mark, known: &[], group: None, reaper: None })
 }
 
 /// The living processes of a session.
@@ -56,10 +61,17 @@ pub(super) fn living(search: &Search) -> Vec<Process> {
     }
     walk.descend();
     // After the trees: whoever lost its parent meanwhile is here by now.
-    for process in walk.kinship.orphans() {
-        if belongs(&process, search) {
-            walk.take(process);
-        }
+    let children = walk.kinship.own_children();
+    let is_ours = |orphan: &Orphan| belongs(orphan, search);
+    let orphans = match search.reaper {
+        Some(reaper) => reaper.orphans(&children, is_ours),
+        None => children
+            .into_iter()
+            .filter(|&pid| Orphan::look(pid).is_some_and(|orphan| is_ours(&orphan)))
+            .collect(),
+    };
+    for process in look(&orphans, getpid()) {
+        walk.take(process);
     }
     walk.descend();
     walk.living()
@@ -113,8 +125,8 @@ fn members(group: &Group) -> Vec<Process> {
 }
 
 /// Whether an orphan of ours is of the session.
-fn belongs(orphan: &Process, search: &Search) -> bool {
-    match procfs::mark(orphan.pid) {
+fn belongs(orphan: &Orphan, search: &Search) -> bool {
+    match &orphan.mark {
         Some(mark) => mark == search.mark.as_str().as_bytes(),
         // The number of a `setsid` session is not given out again while anybody is in it.
         None => {
@@ -168,11 +180,10 @@ enum Kinship {
 
 impl Kinship {
     fn now() -> Self {
+        static HAS_LISTS: OnceLock<bool> = OnceLock::new();
         let own = getpid();
-        match procfs::children_of_thread(own, own) {
-            Some(_) => Self::Lists,
-            None => Self::table(),
-        }
+        let has_lists = || procfs::children_of_thread(own, own).is_some();
+        if *HAS_LISTS.get_or_init(has_lists) { Self::Lists } else { Self::table() }
     }
 
     fn table() -> Self {
@@ -201,15 +212,14 @@ impl Kinship {
         look(&pids, parent.pid)
     }
 
-    /// What this process got from the dead. The kernel gives orphans to the
-    /// main thread, which starts no children of its own.
-    fn orphans(&self) -> Vec<Process> {
+    /// Children of this process, all orphans among them: the kernel gives them
+    /// to the main thread. Children of other threads are left out as far as possible.
+    fn own_children(&self) -> Vec<Pid> {
         let own = getpid();
-        let pids = match self {
+        match self {
             Self::Lists => procfs::children_of_thread(own, own).unwrap_or_default(),
             Self::Table(table) => table.get(&own).cloned().unwrap_or_default(),
-        };
-        look(&pids, own)
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use rustix::fs::Access;
 use rustix::process::Pid;
 
 use super::mark::Mark;
+use super::procfs;
 use crate::sandbox::SandboxPlan;
 
 /// How a session's group is called: this, its mark, and a number.
@@ -124,7 +125,7 @@ impl Group {
         let mut members = Vec::new();
         for group in self.subtree() {
             let list = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-            members.extend(list.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)));
+            members.extend(list.lines().filter_map(procfs::to_pid));
         }
         members
     }

@@ -193,8 +193,8 @@ impl<F: FnMut() -> Vec<Process>> World for Sweep<'_, F> {
 }
 
 fn kill_group(group: Pid) {
-    // Every child starts in a session of its own: this cannot happen, and must not.
-    if group != getpgrp() {
+    // Every child starts in a session of its own: neither can be, and neither may.
+    if group != getpgrp() && group != Pid::INIT {
         let _ = kill_process_group(group, Signal::KILL);
     }
 }

@@ -55,7 +55,13 @@ impl Family {
         self.over = true;
     }
 
-    /// Its living processes, as far as one look shows them; `known` are its own for sure.
+    /// Its living processes, the first one first while it lives, as one look
+    /// shows them: what is handed to us meanwhile may be missing.
+    pub fn processes(&self) -> Vec<Process> {
+        self.living(&[])
+    }
+
+    /// The same, where `known` are its own for sure.
     #[cfg(target_os = "linux")]
     pub(super) fn living(&self, known: &[Process]) -> Vec<Process> {
         census::living(&Search {
@@ -64,6 +70,7 @@ impl Family {
             mark: &self.mark,
             known,
             group: self.group.as_ref(),
+            reaper: Some(self.exit.reaper()),
         })
     }
 
@@ -96,7 +103,7 @@ impl Family {
             }
             Some(group) => {
                 let is_ours = |process: &Process| process.group == Some(group);
-                if self.living(&[]).iter().any(is_ours) {
+                if self.processes().iter().any(is_ours) {
                     let _ = kill_process_group(group, Signal::INT);
                 }
             }
@@ -107,7 +114,7 @@ impl Family {
 impl Drop for Family {
     fn drop(&mut self) {
         if !self.over {
-            let processes = self.living(&[]);
+            let processes = self.processes();
             self.group.iter().for_each(Group::kill);
             super::end::kill_now(&processes);
         }

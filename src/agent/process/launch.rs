@@ -84,6 +84,9 @@ impl Launcher {
     /// Starts a child; returns when its program runs, or with what prevented
     /// it. Blocks for [`LAUNCH_DEADLINE`] at most.
     ///
+    /// Best called in a thread that lives as long as the child: the children of
+    /// a dead thread go to the main one, among the orphans every end looks through.
+    ///
     /// # Errors
     /// [`LaunchError`], in words for the user.
     pub fn launch(&self, plan: &SpawnPlan) -> Result<Child, LaunchError> {

@@ -31,6 +31,7 @@ pub mod launcher;
 pub mod mark;
 mod order;
 pub mod original;
+mod orphans;
 mod os_text;
 pub mod pipes;
 pub mod plan;

@@ -61,14 +61,14 @@ pub fn process(pid: Pid) -> Option<Process> {
 fn parse_stat(line: &[u8]) -> Option<Process> {
     let end = line.iter().rposition(|&byte| byte == b')')?;
     let name = line.iter().position(|&byte| byte == b'(')?;
-    let pid = std::str::from_utf8(line.get(..name)?).ok()?.trim().parse().ok()?;
+    let pid = to_pid(std::str::from_utf8(line.get(..name)?).ok()?.trim())?;
     let rest = std::str::from_utf8(line.get(end + 1..)?).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     // The state is field 3 of the line.
     let field = |number: usize| fields.get(number - 3).copied();
-    let pid_at = |number: usize| field(number)?.parse().ok().map(Pid::from_raw);
+    let pid_at = |number: usize| Some(to_pid(field(number)?));
     Some(Process {
-        pid: Pid::from_raw(pid)?,
+        pid,
         state: field(3)?.chars().next()?,
         parent: pid_at(4)?,
         group: pid_at(5)?,
@@ -119,8 +119,9 @@ pub(super) fn user(pid: Pid) -> Option<u32> {
     fs::metadata(format!("/proc/{}", pid.as_raw_nonzero())).ok().map(|found| found.uid())
 }
 
-fn to_pid(digits: &str) -> Option<Pid> {
-    digits.parse().ok().and_then(Pid::from_raw)
+/// A process that is just being taken apart says 0 and -1.
+pub(super) fn to_pid(digits: &str) -> Option<Pid> {
+    digits.parse().ok().filter(|&number: &i32| number > 0).and_then(Pid::from_raw)
 }
 
 fn open(path: &str) -> io::Result<OwnedFd> {
@@ -164,6 +165,14 @@ mod tests {
         assert_eq!(parse_stat(b"12 (bash) S 7"), None);
         assert_eq!(parse_stat(b""), None);
         assert_eq!(parse_stat(b")("), None);
+    }
+
+    #[test]
+    fn a_process_being_taken_apart_has_no_group_and_is_not_alive() {
+        let line = format!("12 (x) {}", TAIL.replace("S 7 8 9", "X 0 -1 -1"));
+        let process = parse_stat(line.replace("20 0 3", "20 0 0").as_bytes()).unwrap();
+        assert_eq!((process.parent, process.group, process.session), (None, None, None));
+        assert!(!process.is_alive());
     }
 
     #[test]

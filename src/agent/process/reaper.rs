@@ -20,6 +20,7 @@ use std::time::Instant;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait, waitpid};
 
+use super::orphans::{Orphan, Orphans};
 use crate::wake::Waker;
 
 /// A handle on the table of watched children. Cheap to clone.
@@ -32,7 +33,11 @@ struct Table {
     /// Children being spawned whose pid is not known yet.
     expected: usize,
     /// Exits of unknown pids while some are expected: one of them may be the one.
-    unclaimed: HashMap<Pid, ExitStatus>,
+    /// With the number of announcements before it.
+    unclaimed: HashMap<Pid, (u64, ExitStatus)>,
+    announced: u64,
+    /// Children nobody watches, as far as somebody looked at them.
+    orphans: Orphans,
 }
 
 #[derive(Debug)]
@@ -57,7 +62,10 @@ pub struct ExitWatch {
 
 /// A child about to be spawned; hold it from before the `fork` until [`Expected::watch`].
 #[derive(Debug)]
-pub struct Expected<'a>(&'a Reaper);
+pub struct Expected<'a> {
+    reaper: &'a Reaper,
+    number: u64,
+}
 
 impl Reaper {
     /// A reaper, with this process made the parent of its descendants' orphans.
@@ -81,8 +89,10 @@ impl Reaper {
 
     /// Announces a child. Without it, one that ends at once would be taken for a stranger.
     pub fn expect(&self) -> Expected<'_> {
-        self.table().expected += 1;
-        Expected(self)
+        let mut table = self.table();
+        table.expected += 1;
+        table.announced += 1;
+        Expected { reaper: self, number: table.announced }
     }
 
     /// Reaps everything that has ended. Signals are coalesced: one call may find many, or none.
@@ -94,6 +104,31 @@ impl Reaper {
     /// many children there are.
     pub fn reap_one(&self, pid: Pid) {
         self.reap_next(|| waitpid(Some(pid), WaitOptions::NOHANG));
+    }
+
+    /// Those of `children` that nobody watches and `wanted` holds for. Each is
+    /// looked at once in its life.
+    pub(super) fn orphans(&self, children: &[Pid], wanted: impl Fn(&Orphan) -> bool) -> Vec<Pid> {
+        let mut found = Vec::new();
+        let mut unseen = Vec::new();
+        let table = self.table();
+        for &pid in children.iter().filter(|pid| !table.watched.contains_key(pid)) {
+            match table.orphans.get(pid) {
+                Some(orphan) if wanted(orphan) => found.push(pid),
+                Some(_) => {}
+                None => unseen.push(pid),
+            }
+        }
+        drop(table);
+        for pid in unseen {
+            // An environment is read without the lock: that can take its time.
+            let Some(orphan) = Orphan::look(pid) else { continue };
+            if wanted(&orphan) {
+                found.push(pid);
+            }
+            self.table().orphans.keep(pid, orphan);
+        }
+        found
     }
 
     /// `None`: nothing has ended, or there are no children at all (`ECHILD`).
@@ -109,12 +144,14 @@ impl Reaper {
             }
         };
         let status = ExitStatus::from_raw(status.as_raw());
+        table.orphans.forget(pid);
         if let Some(slot) = table.watched.remove(&pid) {
             if let Some(slot) = slot.upgrade() {
                 slot.end(status);
             }
         } else if table.expected > 0 {
-            table.unclaimed.insert(pid, status);
+            let announced = table.announced;
+            table.unclaimed.insert(pid, (announced, status));
         } else {
             log::debug!("stranger reaped pid={} {status}", pid.as_raw_nonzero());
         }
@@ -131,21 +168,22 @@ impl Expected<'_> {
     /// The child has this pid: its end is kept from now on, also if it was already.
     pub fn watch(self, pid: Pid) -> ExitWatch {
         let slot = Arc::new(Slot { pid, state: Mutex::default(), ended: Condvar::new() });
-        let mut table = self.0.table();
+        let mut table = self.reaper.table();
+        // An exit from before the announcement was a stranger's of the same number.
         match table.unclaimed.remove(&pid) {
-            Some(status) => slot.end(status),
-            None => {
+            Some((announced, status)) if announced >= self.number => slot.end(status),
+            _ => {
                 table.watched.insert(pid, Arc::downgrade(&slot));
             }
         }
         drop(table);
-        ExitWatch { reaper: self.0.clone(), slot }
+        ExitWatch { reaper: self.reaper.clone(), slot }
     }
 }
 
 impl Drop for Expected<'_> {
     fn drop(&mut self) {
-        let mut table = self.0.table();
+        let mut table = self.reaper.table();
         table.expected -= 1;
         if table.expected == 0 {
             table.unclaimed = HashMap::new();

@@ -2,7 +2,7 @@
 //! a process: both are given, so that every case can be tested with made-up ones.
 //!
 //! ```text
-//! asking   TERM to everything found; whoever is stopped is continued, to hear it
+//! asking   TERM to everything found, and CONT, so that whoever is stopped hears it
 //!   │  all known have ended: look again, TERM to what is new
 //!   │  `kill_at`
 //! killing  look again, KILL to everything; look again, KILL to what is new, …
@@ -179,7 +179,7 @@ impl<W: World> Rounds<W> {
                 self.world.kill_group(group);
             }
             if let Some(hold) = self.world.hold(process) {
-                match send(&hold, process, killing) {
+                match send(&hold, killing) {
                     Err(Errno::PERM) => self.denied.push(*process),
                     _ => self.held.push((*process, hold)),
                 }
@@ -196,15 +196,13 @@ impl<W: World> Rounds<W> {
     }
 }
 
-fn send(hold: &impl Hold, process: &Process, killing: bool) -> rustix::io::Result<()> {
+fn send(hold: &impl Hold, killing: bool) -> rustix::io::Result<()> {
     if killing {
         return hold.signal(Signal::KILL);
     }
     hold.signal(Signal::TERM)?;
-    if matches!(process.state, 'T' | 't') {
-        hold.signal(Signal::CONT)?;
-    }
-    Ok(())
+    // Whoever is stopped, or just being stopped, must go on to hear it.
+    hold.signal(Signal::CONT)
 }
 
 #[cfg(test)]
@@ -320,7 +318,8 @@ mod tests {
                 return Err(Errno::PERM);
             }
             let mut state = self.world.0.borrow_mut();
-            state.signals.push((self.process.pid.as_raw_nonzero().get(), signal));
+            let pid = self.process.pid.as_raw_nonzero().get();
+            state.signals.push((pid, signal));
             let dies = match kind {
                 Kind::IgnoresTerm => signal == Signal::KILL,
                 Kind::Hangs => false,
@@ -382,7 +381,7 @@ mod tests {
         rounds.step(now);
         let just_before = now + GRACE - Duration::from_millis(1);
         assert_eq!(rounds.step(just_before), Progress::Waiting(now + GRACE));
-        assert_eq!(world.signals(), [(pid, Signal::TERM)]);
+        assert_eq!(world.signals(), [(pid, Signal::TERM), (pid, Signal::CONT)]);
         assert_eq!(rounds.step(now + GRACE), over(0, 0));
         assert_eq!(world.signals().last(), Some(&(pid, Signal::KILL)));
     }
