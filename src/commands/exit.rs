@@ -26,5 +26,8 @@ pub const MEANINGS: [(u8, &str); 7] = [
     ),
     (INTERNAL, "The system refused something, or a defect."),
     (CONFIG, "The configuration cannot be used."),
-    (INTERRUPTED, "Interrupted by Ctrl-C. `try` ends with the exit code of the turn, whatever that is."),
+    (
+        INTERRUPTED,
+        "Interrupted by Ctrl-C. `try` ends with the exit code of the turn, whatever that is.",
+    ),
 ];

@@ -19,6 +19,8 @@ pub struct Command {
     pub words: Vec<&'static str>,
     /// What it does, in sentences.
     pub about: &'static str,
+    /// What else there is to know.
+    pub notes: &'static [&'static str],
     /// Its options, without `--help`.
     pub options: Vec<Flag>,
     /// Its arguments, in order.
@@ -132,6 +134,7 @@ fn command(info: CommandInfoWithArgs, words: Vec<&'static str>) -> Command {
     Command {
         words,
         about: info.description,
+        notes: info.notes,
         options: info.flags.iter().filter(shown).map(option).collect(),
         arguments: info.positionals.iter().map(argument).collect(),
         commands,
@@ -156,5 +159,68 @@ fn argument(positional: &PositionalInfo<'static>) -> Argument {
         value: Value::named(positional.name),
         optional: positional.optionality != Optionality::Required,
         about: positional.description,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use argh::FromArgs;
+
+    use super::*;
+
+    /// What the parser itself prints about a command.
+    fn help(command: &Command) -> String {
+        let words: Vec<&str> = command.words.iter().copied().chain(["--help"]).collect();
+        let printed = Amurg::from_args(&[PROGRAM], &words).err().expect("an early exit");
+        assert!(printed.status.is_ok());
+        printed.output
+    }
+
+    #[test]
+    fn it_tells_what_the_parser_tells() {
+        for command in program().all() {
+            let help = help(command);
+            let listed = help.lines().filter_map(|line| {
+                let line = line.strip_prefix("  ").filter(|line| line.starts_with('-'))?;
+                line.split([' ', ',']).find(|word| word.starts_with("--") && *word != "--help")
+            });
+            let options: Vec<&str> = command.options.iter().map(|flag| flag.long).collect();
+            assert_eq!(listed.collect::<Vec<_>>(), options, "{help}");
+            for below in &command.commands {
+                assert!(help.contains(&format!("\n  {}", below.name())), "{help}");
+            }
+            for argument in &command.arguments {
+                assert!(help.contains(&format!("<{}>", argument.value.name)), "{help}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_choice_and_path_is_known_as_one() {
+        let program = program();
+        let kinds = |name: &str| {
+            let all = program.all();
+            let values: Vec<Value> = all
+                .iter()
+                .flat_map(|command| command.options.iter().filter(|flag| flag.long == name))
+                .filter_map(|flag| flag.value)
+                .collect();
+            assert!(!values.is_empty(), "{name}");
+            values
+        };
+        assert!(kinds("--config").iter().all(|value| value.kind == ValueKind::File));
+        assert!(kinds("--work-dir").iter().all(|value| value.kind == ValueKind::Directory));
+        assert!(
+            kinds("--log-level").iter().all(|value| value.choices().any(|word| word == "debug"))
+        );
+        assert!(kinds("--wait").iter().all(|value| value.choices().count() == 0));
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_in_a_line() {
+        for command in program().all() {
+            let summary = command.summary();
+            assert!((5..100).contains(&summary.len()) && !summary.ends_with('.'), "{summary}");
+        }
     }
 }

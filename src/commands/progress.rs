@@ -38,7 +38,12 @@ impl Progress {
         Self::on(err, redraws, what.into(), PATIENCE)
     }
 
-    fn on(out: impl Write + Send + 'static, redraws: bool, what: String, patience: Duration) -> Self {
+    fn on(
+        out: impl Write + Send + 'static,
+        redraws: bool,
+        what: String,
+        patience: Duration,
+    ) -> Self {
         let (news, told) = bounded(1);
         let line = Line { out, redraws, what, since: Instant::now(), drawn: false };
         // Without a thread nothing is shown, which harms nobody.

@@ -5,10 +5,13 @@ use argh::{ArgsInfo, FromArgs};
 use super::exit;
 use crate::config::schema::schema;
 
-/// Print the JSON Schema of the configuration, for editors that complete and check
-/// it: save it and name the file in the configuration's `$schema`.
+/// Print the JSON Schema of the configuration.
 #[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand, name = "schema")]
+#[argh(
+    subcommand,
+    name = "schema",
+    note = "Editors complete and check with it: save it, and name the file in the configuration under `$schema`."
+)]
 pub struct Schema {}
 
 /// Prints it.

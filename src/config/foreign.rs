@@ -34,7 +34,8 @@ pub fn keys(path: &str) -> impl Iterator<Item = &'static str> {
 /// The values of other runtimes for the choice `key`.
 pub fn values(key: &str) -> impl Iterator<Item = &'static str> {
     let profiles = if key == "profile" { &PROFILES[..] } else { &[] };
-    let replaced = VALUES.iter().filter(move |(known, ..)| *known == key).map(|(_, value, _)| *value);
+    let replaced =
+        VALUES.iter().filter(move |(known, ..)| *known == key).map(|(_, value, _)| *value);
     profiles.iter().copied().chain(replaced)
 }
 

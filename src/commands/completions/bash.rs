@@ -14,14 +14,24 @@ pub fn script(program: &Command) -> String {
     for command in program.all() {
         let typed = command.words.join(" ");
         if let Some((name, parents)) = command.words.split_last() {
-            let _ = writeln!(paths, "            \"{}:{name}\") command=\"{typed}\" ;;", parents.join(" "));
+            let _ = writeln!(
+                paths,
+                "            \"{}:{name}\") command=\"{typed}\" ;;",
+                parents.join(" ")
+            );
         }
         for flag in options(program, command) {
             let _ = write!(values, "{}", value(&typed, flag));
         }
         let mut offered: Vec<String> =
             command.commands.iter().map(|below| below.name().to_owned()).collect();
-        offered.extend(command.arguments.iter().flat_map(|argument| argument.value.choices()).map(str::to_owned));
+        offered.extend(
+            command
+                .arguments
+                .iter()
+                .flat_map(|argument| argument.value.choices())
+                .map(str::to_owned),
+        );
         offered.extend(options(program, command).map(|flag| flag.long.to_owned()));
         let _ = writeln!(words, "        \"{typed}\") words=\"{}\" ;;", offered.join(" "));
     }

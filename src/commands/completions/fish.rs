@@ -41,9 +41,8 @@ pub fn script(program: &Command) -> String {
 
 /// When the words of `command`, and none of the commands below it, stand there.
 fn condition(program: &Command, command: &Command) -> String {
-    let names = |commands: &[Command]| {
-        commands.iter().map(Command::name).collect::<Vec<_>>().join(" ")
-    };
+    let names =
+        |commands: &[Command]| commands.iter().map(Command::name).collect::<Vec<_>>().join(" ");
     let mut parts: Vec<String> =
         command.words.iter().map(|word| format!("__fish_seen_subcommand_from {word}")).collect();
     if !command.commands.is_empty() {
@@ -54,6 +53,6 @@ fn condition(program: &Command, command: &Command) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    let text = text.replace('\n', " ").replace('\\', "\\\\").replace('\'', "\\'");
+    let text = text.replace('\n', " ").replace('`', "").replace('\\', "\\\\").replace('\'', "\\'");
     format!("'{text}'")
 }

@@ -15,13 +15,16 @@ use argh::{ArgsInfo, FromArgs};
 use super::exit;
 use super::flags::{self, Command};
 
-/// Print the completions of a shell. Where they go:
-/// bash: ~/.local/share/bash-completion/completions/amurg-runtime;
-/// zsh: _amurg-runtime in a directory of $fpath;
-/// fish: ~/.config/fish/completions/amurg-runtime.fish;
-/// powershell: into $PROFILE.
+/// Print the completions of a shell.
 #[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand, name = "completions")]
+#[argh(
+    subcommand,
+    name = "completions",
+    note = "bash: into `~/.local/share/bash-completion/completions/amurg-runtime`.",
+    note = "zsh: as `_amurg-runtime` into a directory of `$fpath`.",
+    note = "fish: into `~/.config/fish/completions/amurg-runtime.fish`.",
+    note = "powershell: into the file `$PROFILE` names."
+)]
 pub struct Completions {
     /// the shell that reads them
     #[argh(positional, arg_name = "bash|zsh|fish|powershell", from_str_fn(shell))]
@@ -34,7 +37,7 @@ enum Shell {
     Bash,
     Zsh,
     Fish,
-    PowerShell,
+    Power,
 }
 
 fn shell(name: &str) -> Result<Shell, String> {
@@ -42,7 +45,7 @@ fn shell(name: &str) -> Result<Shell, String> {
         "bash" => Ok(Shell::Bash),
         "zsh" => Ok(Shell::Zsh),
         "fish" => Ok(Shell::Fish),
-        "powershell" => Ok(Shell::PowerShell),
+        "powershell" => Ok(Shell::Power),
         _ => Err("bash, zsh, fish or powershell".into()),
     }
 }
@@ -58,6 +61,6 @@ fn script(shell: Shell, program: &Command) -> String {
         Shell::Bash => bash::script(program),
         Shell::Zsh => zsh::script(program),
         Shell::Fish => fish::script(program),
-        Shell::PowerShell => powershell::script(program),
+        Shell::Power => powershell::script(program),
     }
 }

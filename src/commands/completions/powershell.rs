@@ -54,5 +54,5 @@ Register-ArgumentCompleter -Native -CommandName '{PROGRAM}' -ScriptBlock {{
 }
 
 fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\n', " ").replace('\'', "''"))
+    format!("'{}'", text.replace('\n', " ").replace('`', "").replace('\'', "''"))
 }

@@ -9,7 +9,7 @@ const ALL: [(Shell, &str); 4] = [
     (Shell::Bash, "bash"),
     (Shell::Zsh, "zsh"),
     (Shell::Fish, "fish"),
-    (Shell::PowerShell, "powershell"),
+    (Shell::Power, "powershell"),
 ];
 
 #[test]
@@ -49,6 +49,23 @@ fn their_shells_take_them() {
     let program = flags::program();
     for (shell, name) in &ALL[..3] {
         run(name, &["-n"], &script(*shell, &program));
+    }
+}
+
+#[test]
+fn fish_completes_commands_options_and_choices() {
+    let script = script(Shell::Fish, &flags::program());
+    for (typed, offered) in [
+        ("che", "check"),
+        ("check --js", "--json"),
+        ("run --log-format jou", "journald"),
+        ("control dr", "drain"),
+        ("control log-level deb", "debug"),
+    ] {
+        let ask = format!("{script}\ncomplete -C 'amurg-runtime {typed}'\n");
+        let Some(answer) = run("fish", &["--no-config"], &ask) else { return };
+        let words: Vec<&str> = answer.lines().filter_map(|line| line.split('\t').next()).collect();
+        assert_eq!(words, [offered], "{typed}");
     }
 }
 

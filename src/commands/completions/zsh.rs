@@ -90,7 +90,7 @@ fn action(value: Value) -> String {
 /// Without what means something to `_arguments`.
 fn described(text: &str) -> String {
     let mut described = String::with_capacity(text.len());
-    for c in text.replace('\n', " ").chars() {
+    for c in text.replace('\n', " ").replace('`', "").chars() {
         if matches!(c, '[' | ']' | ':' | '\\') {
             described.push('\\');
         }

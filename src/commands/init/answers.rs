@@ -117,10 +117,14 @@ impl Sources<'_> {
         if options.token_stdin {
             return self.piped_token().and_then(|text| here(&text));
         }
-        let variable = self.environment.variable("AMURG_TOKEN");
-        let variable = variable.as_ref().and_then(|value| value.to_str());
-        if let Some(token) = options.token.as_deref().or(variable).filter(|token| !token.is_empty()) {
+        if let Some(token) = &options.token {
             return here(token);
+        }
+        if let Some(token) = self.environment.variable("AMURG_TOKEN").filter(|v| !v.is_empty()) {
+            if let Some(person) = &mut self.person {
+                person.tell("The token is that of the variable AMURG_TOKEN.");
+            }
+            return here(&Zeroizing::new(token.to_string_lossy().into_owned()));
         }
         if options.credential {
             return Ok(TokenFrom::Later);
@@ -132,7 +136,8 @@ impl Sources<'_> {
     }
 
     fn piped_token(&mut self) -> Result<Zeroizing<String>, Failure> {
-        let unreadable = |error| Failure::Token(token::TokenError::Unreadable("stdin".into(), error));
+        let unreadable =
+            |error| Failure::Token(token::TokenError::Unreadable("stdin".into(), error));
         let longest = 2 * token::LONGEST;
         let mut bytes = Zeroizing::new(Vec::with_capacity(longest));
         self.stdin.take(longest as u64).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -282,6 +287,11 @@ fn is_here(text: &str) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
     };
+    is_loopback(host)
+}
+
+/// Whether a host, an IPv6 address without its brackets, is this machine.
+pub fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

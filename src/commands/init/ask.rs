@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(read(b"\x04"), Err(Silent::Ended));
         assert_eq!(read(b"no end"), Err(Silent::Ended));
         assert_eq!(read(b"\n"), Ok(String::new()));
-        let endless = [&[b'x'; 100_000][..], b"\n"].concat();
+        let endless = [vec![b'x'; 100_000], vec![b'\n']].concat();
         assert_eq!(read(&endless).unwrap().len(), 2 * LONGEST);
     }
 }

@@ -172,13 +172,14 @@ mod tests {
         assert_eq!(config.runtime.id, "a ${HOME} \" id");
         assert_eq!(config.runtime.org_id.as_deref(), Some("org"));
         let names = config.endpoints.iter().map(|endpoint| (&*endpoint.id, &*endpoint.name));
-        let expected =
-            [("a ${HOME} \" id-bash", "Bash on lab"), ("odd", "odd"), ("api", "api")];
+        let expected = [("a ${HOME} \" id-bash", "Bash on lab"), ("odd", "odd"), ("api", "api")];
         assert!(names.eq(expected));
         let odd = config.endpoints[1].profile.program().unwrap();
         assert_eq!(odd.args, ["${HOME}", "\""]);
         assert_eq!(odd.work_dir.as_deref(), Some(Path::new("/tmp/${HOME}")));
         assert!(matches!(&config.endpoints[0].profile, Profile::Cli(cli) if cli.tty));
-        assert!(matches!(&config.endpoints[2].profile, Profile::Http(http) if http.base_url.ends_with("${x}")));
+        assert!(
+            matches!(&config.endpoints[2].profile, Profile::Http(http) if http.base_url.ends_with("${x}"))
+        );
     }
 }

@@ -16,14 +16,14 @@ use crate::config::duration;
 pub struct Console {
     interrupts: Receiver<()>,
     /// Keeps the channel open where Ctrl-C could not be caught.
-    _open: Sender<()>,
+    open: Sender<()>,
     progress: Option<Progress>,
 }
 
 impl Default for Console {
     fn default() -> Self {
         let (tell, interrupts) = bounded(1);
-        Self { interrupts, _open: tell, progress: None }
+        Self { interrupts, open: tell, progress: None }
     }
 }
 
@@ -31,7 +31,7 @@ impl Console {
     /// From now on Ctrl-C ends a wait, not the process: a token that is on its way
     /// is not lost. Pressed again before that, it ends everything.
     fn catch(&self) {
-        let tell = self._open.clone();
+        let tell = self.open.clone();
         // Where it is caught already, or cannot be, Ctrl-C ends the process.
         let _ = ctrlc::set_handler(move || {
             if tell.try_send(()).is_err() {
@@ -74,14 +74,15 @@ fn shown(offer: &Offer, colours: bool, columns: Option<usize>) -> String {
     let (bold, plain) = if colours { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     let Offer { code, address, expires_in } = offer;
     let mut text = format!(
-        "To register this machine, open\n\n    {bold}{address}{plain}\n\n\
+        "\nTo register this machine, open\n\n    {bold}{address}{plain}\n\n\
          sign in as an administrator, and compare the code:\n\n    {bold}{code}{plain}\n\n"
     );
     if let Some(drawing) = columns.and_then(|columns| qr::draw(address, columns, colours)) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{drawing}");
     }
-    let _ = writeln!(text, "The code is good for {}. Ctrl-C ends this.", duration::show(*expires_in));
+    let _ =
+        writeln!(text, "The code is good for {}. Ctrl-C ends this.", duration::show(*expires_in));
     text
 }
 

@@ -22,6 +22,8 @@ pub struct Done {
     pub agents: Vec<String>,
     /// What one should know.
     pub warnings: Vec<Finding>,
+    /// Whether only root can read what was written, which a service may not be.
+    pub is_roots: bool,
     /// Whether the configuration is found without being named.
     pub is_found: bool,
     /// This program, as it was called.
@@ -39,11 +41,31 @@ impl Done {
         }
         shell_words::join(words)
     }
+
+    /// What makes a service of it.
+    fn service(&self, f: &mut fmt::Formatter<'_>, token: &str) -> fmt::Result {
+        writeln!(f, "\nNext, for the service, with the token in {token:?}:")?;
+        if self.is_roots {
+            let config = self.config.to_string_lossy();
+            writeln!(f, "    {}", shell_words::join(["chgrp", "amurg", &*config]))?;
+        }
+        write!(
+            f,
+            "    systemctl edit amurg-runtime\n        [Service]\n        \
+             LoadCredential={CREDENTIAL}:{token}\n    systemctl enable --now amurg-runtime\n"
+        )
+    }
 }
 
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Wrote {:?}: runtime {}, agents {}.", self.config, self.id, self.agents.join(", "))?;
+        writeln!(
+            f,
+            "Wrote {:?}: runtime {}, agents {}.",
+            self.config,
+            self.id,
+            self.agents.join(", ")
+        )?;
         if let Some(token) = &self.token {
             writeln!(f, "Wrote {token:?}, which holds the token: its owner alone can read it.")?;
         }
@@ -51,15 +73,15 @@ impl fmt::Display for Done {
             let hint = hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
             writeln!(f, "Warning: {path}: {message}{hint}.")?;
         }
-        let Some(token) = &self.credential else {
-            return write!(f, "\nNext:\n    {}\n", self.next());
-        };
-        write!(
-            f,
-            "\nNext, for the service, with the token in {token:?}:\n    \
-             systemctl edit amurg-runtime\n        [Service]\n        \
-             LoadCredential={CREDENTIAL}:{}\n    systemctl enable --now amurg-runtime\n",
-            token.display()
-        )
+        match &self.credential {
+            Some(token) => self.service(f, &token.to_string_lossy()),
+            None if self.is_roots => write!(
+                f,
+                "Only root can read this; a service of another user needs --credential.\n\n\
+                 Next:\n    {}\n",
+                self.next()
+            ),
+            None => write!(f, "\nNext:\n    {}\n", self.next()),
+        }
     }
 }

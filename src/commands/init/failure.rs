@@ -46,8 +46,8 @@ pub enum Failure {
     AfterToken {
         /// Where the token is.
         token: PathBuf,
-        /// The id it belongs to.
-        id: String,
+        /// The id it belongs to, where the hub told it.
+        id: Option<String>,
         /// What failed.
         cause: Box<Failure>,
     },
@@ -108,11 +108,13 @@ impl fmt::Display for Failure {
                 write!(f, "{path:?} cannot be written: {error}; write elsewhere with --output FILE")
             }
             Self::Register(error) => error.fmt(f),
-            Self::AfterToken { token, id, cause } => write!(
-                f,
-                "{cause}\nthe hub knows this runtime as {id:?} now, and its token is in {token:?}; \
-                 go on with --id and --token-file"
-            ),
+            Self::AfterToken { token, id, cause } => {
+                write!(f, "{cause}\nthe token is in {token:?}")?;
+                if let Some(id) = id {
+                    write!(f, ", and the hub knows this runtime as {id:?}")?;
+                }
+                f.write_str("; go on with --token-file and --id")
+            }
         }
     }
 }

@@ -37,15 +37,20 @@ use crate::config::ProcessEnvironment;
 const CREDENTIAL: &str = "amurg-token";
 
 /// Write a configuration: by asking on a terminal, or from options with --yes.
-/// The token may also come in the variable AMURG_TOKEN.
 #[derive(FromArgs, ArgsInfo, Debug, Default)]
-#[argh(subcommand, name = "init")]
+#[argh(
+    subcommand,
+    name = "init",
+    note = "The token may also come in the variable `AMURG_TOKEN`.",
+    note = "Exit code 0: it is written, 64: something is missing or wrong, 69: the hub gave no token, 70: a file cannot be written."
+)]
+#[expect(clippy::struct_excessive_bools, reason = "switches, each of its own")]
 pub struct Init {
     /// ask nothing: what no option says takes its default
     #[argh(switch, short = 'y')]
     yes: bool,
 
-    /// address of the hub; https://hub.example is enough
+    /// address of the hub; `https://hub.example` is enough
     #[argh(option, arg_name = "url")]
     hub_url: Option<String>,
 
@@ -90,7 +95,7 @@ pub struct Init {
     #[argh(switch)]
     tls_skip_verify: bool,
 
-    /// file to write; $AMURG_CONFIG, else ~/.config/amurg/config.json, for root
+    /// file to write; `$AMURG_CONFIG`, else ~/.config/amurg/config.json, for root
     /// /etc/amurg/config.json, if not given
     #[argh(option, short = 'o', arg_name = "file")]
     output: Option<PathBuf>,
@@ -111,7 +116,9 @@ pub fn run(options: &Init) -> u8 {
         stdin: &mut io::stdin(),
         person: can_ask.then_some(&mut terminal as &mut dyn Person),
     };
-    match writing::write(sources, &mut Console::default()) {
+    // The console, and what it shows, is gone before anything else is said.
+    let written = writing::write(sources, &mut Console::default());
+    match written {
         Ok(done) => {
             super::print(&done.to_string());
             exit::OK

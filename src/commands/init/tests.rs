@@ -28,7 +28,7 @@ impl Home {
         let path = std::env::var("PATH").unwrap();
         let home = dir.path().to_str().unwrap();
         let mut environment = FixedEnvironment::new([("HOME", home), ("PATH", &path)]);
-        environment.current_dir = dir.path().to_owned();
+        environment.current_dir = dir.path().into();
         environment.host_name = Some("lab".into());
         Self { dir, environment }
     }
@@ -173,7 +173,9 @@ fn what_is_there_is_replaced_only_by_force() {
     let home = Home::new();
     for name in ["config.json", "token"] {
         fs::write(home.path(name), "mine").unwrap();
-        assert!(matches!(home.write(&silent(&home)), Err(Failure::Exists(path)) if path == home.path(name)));
+        assert!(
+            matches!(home.write(&silent(&home)), Err(Failure::Exists(path)) if path == home.path(name))
+        );
         assert_eq!(fs::read_to_string(home.path(name)).unwrap(), "mine");
         fs::remove_file(home.path(name)).unwrap();
     }
@@ -190,7 +192,10 @@ fn what_is_there_is_replaced_only_by_force() {
 fn nothing_is_written_that_would_not_work() {
     let home = Home::new();
     let cases: [(Init, &str); 10] = [
-        (Init { agent: vec!["x=no-such-program".into()], ..silent(&home) }, "endpoints[0].cli.command"),
+        (
+            Init { agent: vec!["x=no-such-program".into()], ..silent(&home) },
+            "endpoints[0].cli.command",
+        ),
         (Init { agent: vec!["x=cat".into(), "x=sh".into()], ..silent(&home) }, "already the id"),
         (Init { agent: vec!["x=http://".into()], ..silent(&home) }, "base_url"),
         (Init { agent: vec!["perl".into()], ..silent(&home) }, "ID=COMMAND"),
@@ -240,6 +245,16 @@ fn somebody_is_asked_for_what_no_option_says() {
     assert!(matches!(home.asked(&options, &mut Script::new(&[""])), Err(Failure::Ended)));
     assert!(matches!(home.write(&options), Err(Failure::NoTerminal)));
     assert!(home.names().is_empty());
+}
+
+#[test]
+fn a_token_that_would_travel_in_the_clear_is_warned_of() {
+    for (hub_url, warned) in [("ws://far.example", true), ("ws://[::1]:80", false)] {
+        let home = Home::new();
+        let options = Init { hub_url: Some(hub_url.into()), ..silent(&home) };
+        let told = home.write(&options).unwrap().to_string();
+        assert_eq!(told.contains("Warning: hub.url: token and messages"), warned, "{told}");
+    }
 }
 
 #[test]
@@ -313,8 +328,7 @@ fn a_hub_without_registration_leaves_nothing_behind_or_asks_for_a_token() {
             conversation.answer("404 Not Found", "404 page not found");
         }
     });
-    let options =
-        Init { token: None, hub_url: Some(server.url.clone()), ..silent(&home) };
+    let options = Init { token: None, hub_url: Some(server.url.clone()), ..silent(&home) };
     let registering = Init { register: true, ..options };
     let failure = home.write(&registering).unwrap_err();
     assert!(matches!(failure, Failure::Register(RegisterError::OlderHub)), "{failure}");

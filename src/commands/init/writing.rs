@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::answers::{Answers, Sources, TokenFrom, ask_token};
+use super::super::check::{Finding, Report};
+use super::answers::{Answers, Sources, TokenFrom, ask_token, is_loopback};
 use super::ask::Person;
 use super::compose::{Parts, TokenAt, compose};
 use super::done::Done;
 use super::draft::{Draft, Readers};
 use super::failure::Failure;
 use super::register::{Client, Granted, RegisterError, Surroundings, register};
-use super::super::check::Report;
 use super::{CREDENTIAL, Init};
 use crate::config::{self, Environment, Examination, Hub, Options, paths};
 
@@ -22,10 +22,7 @@ use crate::config::{self, Environment, Examination, Hub, Options, paths};
 /// # Errors
 /// When something is missing or wrong, the hub does not give a token, or a file
 /// cannot be written. Nothing is left behind then but, at worst, the token.
-pub fn write(
-    mut sources: Sources<'_>,
-    around: &mut dyn Surroundings,
-) -> Result<Done, Failure> {
+pub fn write(mut sources: Sources<'_>, around: &mut dyn Surroundings) -> Result<Done, Failure> {
     let (options, environment) = (sources.options, sources.environment);
     let files = Files::chosen(options, environment)?;
     files.refuse(options, &files.config)?;
@@ -108,6 +105,18 @@ fn is_root() -> bool {
     false
 }
 
+/// Whether nobody but root can read a file that is open to its group.
+#[cfg(unix)]
+fn is_roots(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    path.metadata().is_ok_and(|metadata| metadata.uid() == 0 && metadata.gid() == 0)
+}
+
+#[cfg(not(unix))]
+fn is_roots(_path: &Path) -> bool {
+    false
+}
+
 /// A configuration on its way.
 struct Writing<'a> {
     options: &'a Init,
@@ -134,6 +143,11 @@ impl Writing<'_> {
                     let token = ask_token(person, "Token (not shown)")?.ok_or(Failure::NoToken)?;
                     self.answers.token = TokenFrom::Here(token);
                 }
+                (Err(RegisterError::NoId), _) => {
+                    let cause = Box::new(Failure::Register(RegisterError::NoId));
+                    let token = self.files.token.clone();
+                    return Err(Failure::AfterToken { token, id: None, cause });
+                }
                 (result, _) => {
                     self.granted = Some(result.map_err(Failure::Register)?);
                     return Ok(());
@@ -146,11 +160,7 @@ impl Writing<'_> {
             .map_err(|error| Failure::Unwritable(self.files.token.clone(), error))
     }
 
-    fn register(
-        &self,
-        hub: &Hub,
-        around: &mut dyn Surroundings,
-    ) -> Result<Granted, RegisterError> {
+    fn register(&self, hub: &Hub, around: &mut dyn Surroundings) -> Result<Granted, RegisterError> {
         let client = Client::new(hub)
             .map_err(|error| RegisterError::Unreachable(hub.url.text.clone(), error.told()))?;
         // Begun before there is anything to lose.
@@ -206,7 +216,9 @@ impl Writing<'_> {
     /// Writes the configuration, now that the token is where it belongs.
     fn finish(self, draft: Draft) -> Result<Done, Failure> {
         // A credential is there only for the service.
-        let (_, report) = self.report(Options { token_optional: self.options.credential });
+        let options = Options { token_optional: self.options.credential };
+        let (examination, mut report) = self.report(options);
+        report.warnings.extend(examination.hub.as_ref().and_then(in_the_clear));
         let written = if report.ok() {
             draft
                 .put(self.text().as_bytes(), self.options.force)
@@ -219,13 +231,14 @@ impl Writing<'_> {
         let Files { config, token } = self.files;
         if let Err(cause) = written {
             return Err(match self.granted {
-                Some(_) => Failure::AfterToken { token, id, cause: Box::new(cause) },
+                Some(_) => Failure::AfterToken { token, id: Some(id), cause: Box::new(cause) },
                 None => cause,
             });
         }
         let found = config::find(None, self.environment).ok();
         let current = self.environment.current_dir();
         Ok(Done {
+            is_roots: is_roots(&config),
             is_found: found.is_some_and(|found| current.join(found.path) == config),
             credential: self.options.credential.then(|| token.clone()),
             token: matches!(self.answers.token, TokenFrom::Here(_) | TokenFrom::Registration)
@@ -237,6 +250,17 @@ impl Writing<'_> {
             program: program(),
         })
     }
+}
+
+/// A token on its way to another machine without encryption is worth a word.
+fn in_the_clear(hub: &Hub) -> Option<Finding> {
+    (!hub.url.tls && !is_loopback(&hub.url.host)).then(|| Finding {
+        path: "hub.url".to_owned(),
+        line: None,
+        column: None,
+        message: "token and messages travel unencrypted".to_owned(),
+        hint: Some("use wss:// unless the network is private".to_owned()),
+    })
 }
 
 fn keep(draft: Draft, token: &str, replace: bool) -> io::Result<()> {

@@ -5,6 +5,8 @@ mod roff;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
+
 use argh::{ArgsInfo, FromArgs};
 
 use self::roff::Page;
@@ -13,9 +15,9 @@ use super::flags::{self, Command, Flag, PROGRAM};
 use crate::config::describe::{default_of, type_of};
 use crate::config::fields::{Field, OBJECTS, Object};
 
-/// Print the man page. Read it with: amurg-runtime man | man -l -
+/// Print the man page.
 #[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand, name = "man")]
+#[argh(subcommand, name = "man", note = "Read it with `amurg-runtime man | man -l -`.")]
 pub struct Man {}
 
 /// Where a configuration is looked for, and what else is read or written.
@@ -37,8 +39,10 @@ const VARIABLES: [(&str, &str); 7] = [
     ("`CREDENTIALS_DIRECTORY`", "Where systemd puts `hub.token_credential`."),
     ("`STATE_DIRECTORY`, `RUNTIME_DIRECTORY`", "Directories that systemd made."),
     ("`NO_COLOR`", "Output without colours and progress without redrawing, when not empty."),
-    ("`AMURG_SESSION_ID`, `AMURG_USER_ID`, `AMURG_ENDPOINT_ID`, `AMURG_MESSAGE_ID`, `AMURG_FILES`",
-     "Set for the agents: whom they work for, the job's message, its uploaded files."),
+    (
+        "`AMURG_SESSION_ID`, `AMURG_USER_ID`, `AMURG_ENDPOINT_ID`, `AMURG_MESSAGE_ID`, `AMURG_FILES`",
+        "Set for the agents: whom they work for, the job's message, its uploaded files.",
+    ),
 ];
 
 const SIGNALS: [(&str, &str); 2] = [
@@ -80,7 +84,9 @@ fn page() -> String {
         [("Files", &FILES[..]), ("Environment", &VARIABLES), ("Signals", &SIGNALS)]
     {
         page.section(heading);
-        entries.iter().for_each(|(term, about)| page.entry(term, about));
+        for (term, about) in entries {
+            page.entry(term, about);
+        }
     }
     page.section("Exit status");
     for (code, meaning) in exit::MEANINGS {
@@ -102,14 +108,15 @@ fn page() -> String {
 /// A command as it is typed, with all it takes.
 fn usage(command: &Command) -> String {
     let mut usage = format!("`{}`", command.typed());
+    // Writing to a string cannot fail.
     for flag in &command.options {
         let value = flag.value.map_or_else(String::new, |value| format!(" <{}>", value.name));
         let more = if flag.repeats { " ..." } else { "" };
-        usage.push_str(&format!(" [`{}`{value}]{more}", flag.long));
+        let _ = write!(usage, " [`{}`{value}]{more}", flag.long);
     }
     for argument in &command.arguments {
-        let name = format!("<{}>", argument.value.name);
-        usage.push_str(&if argument.optional { format!(" [{name}]") } else { format!(" {name}") });
+        let (open, close) = if argument.optional { ("[", "]") } else { ("", "") };
+        let _ = write!(usage, " {open}<{}>{close}", argument.value.name);
     }
     usage
 }
@@ -117,6 +124,9 @@ fn usage(command: &Command) -> String {
 fn commands(page: &mut Page, command: &Command) {
     page.subsection(&command.words.join(" "));
     page.paragraph(command.about);
+    for note in command.notes {
+        page.paragraph(note);
+    }
     for argument in &command.arguments {
         page.entry(&format!("<{}>", argument.value.name), argument.about);
     }

@@ -4,7 +4,11 @@ use std::fmt::Write as _;
 
 /// A page that is being written.
 #[derive(Debug, Default)]
-pub struct Page(String);
+pub struct Page {
+    text: String,
+    /// Whether a heading was the last line: a paragraph begins by itself then.
+    after_heading: bool,
+}
 
 impl Page {
     /// Begins a page of section 1.
@@ -21,16 +25,20 @@ impl Page {
     /// A section's heading.
     pub fn section(&mut self, heading: &str) {
         self.line(&format!(".SH {}", escaped(&heading.to_uppercase())));
+        self.after_heading = true;
     }
 
     /// A heading within a section.
     pub fn subsection(&mut self, heading: &str) {
         self.line(&format!(".SS \"{}\"", quotable(heading)));
+        self.after_heading = true;
     }
 
     /// A paragraph; `` `words` `` are bold.
     pub fn paragraph(&mut self, text: &str) {
-        self.line(".PP");
+        if !self.after_heading {
+            self.line(".PP");
+        }
         self.text(text);
     }
 
@@ -43,7 +51,6 @@ impl Page {
 
     /// Lines that stay as they are.
     pub fn example(&mut self, lines: &[&str]) {
-        self.line(".PP");
         self.line(".RS 4");
         self.line(".nf");
         for line in lines {
@@ -55,12 +62,13 @@ impl Page {
 
     /// The whole page.
     pub fn finish(self) -> String {
-        self.0
+        self.text
     }
 
     fn line(&mut self, line: &str) {
         // Writing to a string cannot fail.
-        let _ = writeln!(self.0, "{line}");
+        let _ = writeln!(self.text, "{line}");
+        self.after_heading = false;
     }
 
     fn text(&mut self, text: &str) {

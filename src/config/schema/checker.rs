@@ -30,7 +30,9 @@ impl Checker<'_> {
     ) -> bool {
         let all = |list: &Value| list.as_array().expect("a list").clone();
         match keyword {
-            "$schema" | "$defs" | "title" | "description" | "default" | "deprecated" | "then" => true,
+            "$schema" | "$defs" | "title" | "description" | "default" | "deprecated" | "then" => {
+                true
+            }
             "$ref" => {
                 let path = wanted.as_str().and_then(|path| path.strip_prefix('#'));
                 let target = path.and_then(|path| self.root.pointer(path));
@@ -86,9 +88,9 @@ impl Checker<'_> {
     /// Whether each member of an object is as the schema for its key says.
     fn members(&self, value: &Value, schema: impl Fn(&str) -> Option<Value>) -> bool {
         value.as_object().is_none_or(|object| {
-            object.iter().all(|(key, member)| {
-                schema(key).is_none_or(|schema| self.holds(&schema, member))
-            })
+            object
+                .iter()
+                .all(|(key, member)| schema(key).is_none_or(|schema| self.holds(&schema, member)))
         })
     }
 }

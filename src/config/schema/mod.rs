@@ -90,7 +90,8 @@ fn block((profile, own): (&str, &str)) -> Value {
 }
 
 fn foreign_keys(path: &str) -> Map<String, Value> {
-    let ignored = json!({"deprecated": true, "description": "A key of other Amurg runtimes; ignored."});
+    let ignored =
+        json!({"deprecated": true, "description": "A key of other Amurg runtimes; ignored."});
     let pattern = |key: &str| match key.strip_suffix('*') {
         Some(start) => format!("^{start}"),
         None => format!("^{key}$"),

@@ -30,7 +30,8 @@ fn both(pointer: &str, value: Value) -> (bool, bool) {
 
 #[test]
 fn the_example_is_accepted_and_a_typo_in_any_of_its_keys_is_not() {
-    let example: Value = serde_json::from_str(include_str!("../../../config.example.json")).unwrap();
+    let example: Value =
+        serde_json::from_str(include_str!("../../../config.example.json")).unwrap();
     let schema = schema();
     assert!(accepts(&schema, &example));
     let free = ["env", "headers", "tags"];

@@ -136,8 +136,7 @@ impl fmt::Display for RegisterError {
                 );
             }
             Self::NoId => {
-                "the hub gave a token, which was kept, but no id; ask its administrator, and go \
-                 on with --id and --token-file"
+                "the hub gave a token, which was kept, but no id; ask its administrator for it"
             }
             Self::Interrupted => "interrupted; nothing was written",
         };
@@ -160,9 +159,8 @@ pub fn register(
     let (offer, polling_token, pause) = begin(client, around)?;
     around.show(&offer);
     around.waits_for("your confirmation");
-    let request = Zeroizing::new(
-        serde_json::json!({"polling_token": polling_token.as_str()}).to_string(),
-    );
+    let request =
+        Zeroizing::new(serde_json::json!({"polling_token": polling_token.as_str()}).to_string());
     let mut pause = pause;
     // The hub says when it is over; this only bounds a hub that never does.
     let mut left = offer.expires_in + PAUSES.1;
@@ -224,7 +222,8 @@ fn offer(answer: &Value) -> Result<(Offer, Zeroizing<String>, Duration), Registe
     let text = |key: &str, longest: usize| {
         let text = answer[key].as_str().unwrap_or_default();
         // It is shown, or sent back: nothing that moves a cursor, nothing endless.
-        let fits = (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        let fits =
+            (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         fits.then(|| text.to_owned()).ok_or_else(|| RegisterError::Odd(format!("it has no {key}")))
     };
     let seconds = |key: &str, usual: Duration, (low, high): (Duration, Duration)| {

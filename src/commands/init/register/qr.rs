@@ -70,7 +70,8 @@ mod tests {
             for y in 0..code.size() {
                 for x in 0..code.size() {
                     let (row, column) = (y + MARGIN, x + MARGIN);
-                    let shown = rows[usize::try_from(row).unwrap()][usize::try_from(column).unwrap()];
+                    let shown =
+                        rows[usize::try_from(row).unwrap()][usize::try_from(column).unwrap()];
                     assert_eq!(shown, code.get_module(x, y), "{x} {y} {colours}");
                 }
             }
