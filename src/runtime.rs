@@ -30,6 +30,7 @@ use crate::files::{FileLimits, Files, Keeper};
 use crate::hub::outbox::{EntryKind, Outbox};
 use crate::hub::{Hub, HubSettings, LinkState, LinkStatus, NoStore, TokenStore};
 use crate::ids;
+use crate::sandbox::support::{self, Means, Support};
 use crate::session::dispatcher::{self, Request, SessionStatus};
 use crate::session::notices;
 use crate::session::output::SessionOutput;
@@ -42,7 +43,9 @@ use crate::watchdog::Watchdog;
 
 /// How long a shutdown may take in all: what sends TERM kills after ten seconds.
 pub const SHUTDOWN: Duration = Duration::from_secs(8);
-/// What of it is left for delivery after the sessions are closed.
+/// What of it the sessions may take to close: a stubborn agent has five seconds.
+const SESSIONS: Duration = Duration::from_millis(6500);
+/// What is left for delivery after that.
 const DELIVERY: Duration = Duration::from_millis(1500);
 /// How long leftovers of a killed run may take to end at the start.
 const LEFTOVERS: Duration = Duration::from_secs(5);
@@ -103,6 +106,7 @@ pub struct Runtime {
     state: State,
     reaper: Reaper,
     workshop: Workshop,
+    means: Means,
     _keeper: Keeper,
     watchdog: Watchdog,
     requests: Sender<Request>,
@@ -122,6 +126,9 @@ impl Runtime {
         let files = open_files(&config)?;
         let keeper = Keeper::start(files.clone())?;
         let watchdog = Watchdog::start()?;
+        let groups = launcher.groups.as_ref().map(|groups| groups.bounds());
+        let means = Means::with_groups(groups.unwrap_or_default());
+        support::announce(&config.endpoints, Support::here(), means);
         let workshop = Workshop::new(launcher, &config.hub_variables, files.clone());
 
         // One message at a time may wait between reader and dispatcher: each can be 32 MiB.
@@ -157,6 +164,7 @@ impl Runtime {
             state,
             reaper,
             workshop,
+            means,
             _keeper: keeper,
             watchdog,
             requests,
@@ -169,6 +177,7 @@ impl Runtime {
     pub fn reload(&mut self, config: Config) {
         self.hub.update(hub_settings(&config, &self.state));
         self.ask(Request::Reload(Box::new(config.clone())));
+        support::announce(&config.endpoints, Support::here(), self.means);
         self.config = config;
         info!("configuration read again endpoints={}", self.config.endpoints.len());
     }
@@ -242,7 +251,7 @@ impl Runtime {
     pub fn shutdown(self) {
         let begun = Instant::now();
         let deadline = begun + SHUTDOWN;
-        let sessions_until = deadline - DELIVERY;
+        let sessions_until = begun + SESSIONS;
         let (done, all_closed) = bounded(1);
         self.ask(Request::Shutdown { done });
         if all_closed.recv_deadline(sessions_until).is_err() {

@@ -24,7 +24,7 @@ pub fn confine(
 ) -> Result<(), String> {
     let own: Vec<PathBuf> = upload_dir.map(Path::to_owned).into_iter().collect();
     let Some(cage) = Cage::of(endpoint, own, plan.program.clone()) else { return Ok(()) };
-    if !cage.layers.iter().flatten().chain(&cage.own_paths).any(|path| plan.cwd.starts_with(path)) {
+    if !plan.cwd.canonicalize().is_ok_and(|real| cage.covers(&real)) {
         return Err(format!(
             "The working directory {} lies outside security.allowed_paths; set security.cwd or work_dir to one of them.",
             plan.cwd.display()

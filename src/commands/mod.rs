@@ -82,6 +82,14 @@ fn dispatch(mut arguments: Vec<String>) -> u8 {
         }
         Some(_) => {}
     }
+    // The parser wants options before a command's own command; people write them last.
+    if arguments[0] == "control"
+        && let Some(at) = arguments.iter().position(|word| word == "--config")
+        && at + 1 < arguments.len()
+    {
+        let option: Vec<String> = arguments.drain(at..at + 2).collect();
+        arguments.splice(1..1, option);
+    }
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let amurg = match Amurg::from_args(&["amurg-runtime"], &words) {
         Ok(amurg) => amurg,

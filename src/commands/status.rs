@@ -44,7 +44,7 @@ pub struct Status {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::config::duration::parse(text).map_err(|error| error.to_string())
+    crate::config::duration::parse(text).map_err(ToString::to_string)
 }
 
 /// Asks and prints.
@@ -108,9 +108,9 @@ fn render(report: &Report) -> String {
         report.pid,
         seconds(report.uptime_seconds)
     );
-    let _ = write!(
+    let _ = writeln!(
         text,
-        "hub        {} for {}  {}\n",
+        "hub        {} for {}  {}",
         connection.state,
         seconds(connection.since_seconds),
         Quoted(&connection.hub)

@@ -4,7 +4,11 @@
 //!
 //! Paths are opened without following symbolic links: a link planted by an
 //! agent must never widen the next session's rules.
+//!
+//! A layer that restricts TCP also forbids to listen: a port somebody may
+//! connect to is a way out as well.
 
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -13,8 +17,8 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath,
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
+use super::paths::{command_file, open_of_system, open_strictly, without_nested};
 use super::{Cage, StepError};
 use crate::config::Enforce;
 
@@ -41,17 +45,25 @@ const SYSTEM_FILES: &[&str] = &[
     "/etc/protocols",
     "/etc/passwd",
     "/etc/group",
+    // Never the whole of these: private keys lie beside the certificates.
     "/etc/ssl/certs",
     "/etc/ssl/cert.pem",
     "/etc/ssl/openssl.cnf",
-    "/etc/pki/tls",
+    "/etc/pki/tls/certs",
+    "/etc/pki/tls/cert.pem",
+    "/etc/pki/tls/openssl.cnf",
     "/etc/pki/ca-trust",
     "/etc/ca-certificates",
     "/etc/localtime",
     "/etc/timezone",
     "/etc/alternatives",
-    "/proc",
+    // Where it exists and cannot be read, git does nothing at all.
+    "/etc/gitconfig",
 ];
+
+/// Names in `/etc` that begin so belong to interpreters: Debian's Java and
+/// Python keep settings there that they read at every start.
+const INTERPRETERS: &[&str] = &["java-", "python3"];
 
 /// Devices that hold nobody's secrets. Never `ptmx` or `/dev/pts`: those are
 /// other sessions' terminals.
@@ -75,15 +87,20 @@ pub fn kernel_version() -> u8 {
     u8::try_from(versions.into_iter().take_while(|&abi| offers(abi)).count()).unwrap_or(0)
 }
 
-/// Puts the calling process into the cage, for good.
+/// Puts the calling process into the cage, for good. Without Landlock in the
+/// kernel it does nothing.
+///
+/// # Errors
+/// A path that cannot be had, or what the system refused.
 pub fn restrict(cage: &Cage) -> Result<(), StepError> {
-    cage.layers.iter().enumerate().try_for_each(|(number, layer)| {
-        restrict_layer(cage, layer, number == 0)
-            .map_err(|error| StepError { step: format!("confine (layer {number})"), source: error })
-    })
+    if kernel_version() == 0 {
+        return Ok(());
+    }
+    let step = |source| StepError { step: "security.allowed_paths".into(), source };
+    cage.layers.iter().try_for_each(|layer| restrict_layer(cage, layer).map_err(step))
 }
 
-fn restrict_layer(cage: &Cage, layer: &[PathBuf], own: bool) -> io::Result<()> {
+fn restrict_layer(cage: &Cage, layer: &[PathBuf]) -> io::Result<()> {
     let level = match cage.enforce {
         Enforce::Required => CompatLevel::HardRequirement,
         Enforce::BestEffort | Enforce::Off => CompatLevel::BestEffort,
@@ -102,28 +119,32 @@ fn restrict_layer(cage: &Cage, layer: &[PathBuf], own: bool) -> io::Result<()> {
     for path in SYSTEM {
         rules = allow_system(rules, Path::new(path), reading)?;
     }
-    for path in SYSTEM_FILES {
-        rules = allow_system(rules, Path::new(path), reading & !AccessFs::Execute)?;
+    for path in SYSTEM_FILES.iter().map(PathBuf::from).chain(of_interpreters()) {
+        rules = allow_system(rules, &path, reading & !AccessFs::Execute)?;
     }
+    rules = allow_system(rules, Path::new("/proc"), of_proc())?;
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
     for path in DEVICES {
         rules = allow_system(rules, Path::new(path), device)?;
     }
-    rules = allow_system(rules, &cage.command, AccessFs::ReadFile | AccessFs::Execute)?;
+    if let Some(file) = command_file(&cage.command, &cage.writable().collect::<Vec<_>>())? {
+        rules = allow(rules, open_strictly(&file)?, AccessFs::ReadFile | AccessFs::Execute)?;
+    }
 
     // Everything but making devices, which would be a way to the disks.
     let everything = AccessFs::from_all(WANTED) & !(AccessFs::MakeBlock | AccessFs::MakeChar);
     for path in without_nested(layer) {
         match open_strictly(path) {
-            // A hub may push a path this machine does not have.
-            Err(error) if !own && error.kind() == io::ErrorKind::NotFound => {}
+            // What is not there (not mounted, or pushed by a hub that does not
+            // know this machine) can be allowed to nobody; `check` tells.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             opened => {
-                rules = allow(rules, opened.map_err(|error| name(path, &error))?, everything)?
+                rules = allow(rules, opened?, everything)?;
             }
         }
     }
     for path in &cage.own_paths {
-        rules = allow(rules, open_strictly(path).map_err(|error| name(path, &error))?, everything)?;
+        rules = allow(rules, open_strictly(path)?, everything)?;
     }
     for port in cage.tcp_ports.iter().flatten() {
         rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp)).map_err(rule_error)?;
@@ -132,26 +153,34 @@ fn restrict_layer(cage: &Cage, layer: &[PathBuf], own: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Paths that are not beneath another one of the list: those are covered by it,
-/// and whoever may write there could swap them.
-fn without_nested(paths: &[PathBuf]) -> impl Iterator<Item = &PathBuf> {
-    paths
-        .iter()
-        .filter(move |path| !paths.iter().any(|other| other != *path && path.starts_with(other)))
-}
-
-/// A path of the system: links in it belong to the administrator; what does not
-/// exist here is not needed here.
 fn allow_system(
     rules: RulesetCreated,
     path: &Path,
     access: BitFlags<AccessFs>,
 ) -> io::Result<RulesetCreated> {
-    match rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(fd) => allow(rules, fd, access),
-        Err(rustix::io::Errno::NOENT) => Ok(rules),
-        Err(error) => Err(name(path, &error.into())),
+    match open_of_system(path)? {
+        Some(fd) => allow(rules, fd, access),
+        None => Ok(rules),
     }
+}
+
+/// What may be done beneath `/proc`. What a process keeps secret there is its
+/// user's or, once it closes itself to its user, root's. So listing the
+/// runtime's descriptors is refused to anybody but root; and to a child that is
+/// root it can only be refused by refusing to list anything, which costs it `ps`.
+fn of_proc() -> BitFlags<AccessFs> {
+    let listing = !rustix::process::geteuid().is_root();
+    if listing { AccessFs::ReadFile | AccessFs::ReadDir } else { AccessFs::ReadFile.into() }
+}
+
+/// What interpreters keep beneath `/etc` and cannot start without.
+fn of_interpreters() -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir("/etc").into_iter().flatten().flatten();
+    let is_wanted = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        INTERPRETERS.iter().any(|start| name.as_encoded_bytes().starts_with(start.as_bytes()))
+    };
+    entries.filter(is_wanted).map(|entry| entry.path())
 }
 
 fn allow(
@@ -167,42 +196,6 @@ fn allow(
     rules.add_rule(PathBeneath::new(fd, access)).map_err(rule_error)
 }
 
-fn open_strictly(path: &Path) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    match openat2(rustix::fs::CWD, path, flags, Mode::empty(), resolve) {
-        Err(rustix::io::Errno::LOOP) => Err(io::Error::other(
-            "is, or lies behind, a symbolic link; write the path it leads to instead",
-        )),
-        opened => Ok(opened?),
-    }
-}
-
-fn name(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
 fn rule_error(error: RulesetError) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_beneath_another_is_dropped() {
-        let paths = ["/srv/a", "/srv/a/b", "/srv/ab"].map(PathBuf::from);
-        let kept: Vec<_> = without_nested(&paths).collect();
-        assert_eq!(kept, [&paths[0], &paths[2]]);
-    }
-
-    #[test]
-    fn a_link_is_refused_with_what_to_do() {
-        let scratch = tempfile::tempdir().unwrap();
-        let link = scratch.path().join("link");
-        std::os::unix::fs::symlink("/etc", &link).unwrap();
-        let error = open_strictly(&link).expect_err("a link").to_string();
-        assert!(error.contains("symbolic link"), "{error}");
-    }
 }

@@ -7,38 +7,54 @@
 //! |---|---|---|---|
 //! | the hub | start agents that the file names, speak to them, narrow their limits | the file on disk is the most there is; a push is a second layer | whatever an unconfined agent does when asked |
 //! | a hub's user | the same, through the hub | as above | as above |
-//! | an unconfined agent | whatever the runtime's user may | file modes, limits of number, memory and time | reading what that user can read |
-//! | a confined agent | read and write beneath `allowed_paths`, its uploads, its `TMPDIR`; run what lies in the system's directories | the cage below | chmod of files outside that its user owns, UDP, load, time |
-//! | another confined agent | nothing of its neighbour's | Landlock domains see no processes, files or signals of each other | the same allowed path configured for both |
+//! | an unconfined agent | whatever the runtime's user may | file modes, limits of number, memory and time; the runtime closes its memory to its own user | reading what that user can read |
+//! | a confined agent | read and write beneath `allowed_paths`, its uploads, its `TMPDIR`; run what lies in the system's directories | the cage below | see "What is left" |
+//! | another confined agent | nothing of its neighbour's | each child is a Landlock domain of its own, which reaches no file, process or abstract socket of another's | the same allowed path configured for both |
 //!
 //! # The cage
 //!
 //! Landlock alone is not a cage: each part closes a way out that was tried and
-//! worked.
+//! worked. `tests/confinement` tries them all, from inside.
 //!
 //! | way out | closed by |
 //! |---|---|
 //! | files outside, also by link, `truncate`, or device ioctl | [`landlock`] |
+//! | reading processes in `/proc`, tracing them, their memory | [`landlock`]; for root only without capabilities |
 //! | signals to others, abstract sockets | [`landlock`], scopes (kernel 6.12) |
-//! | Unix sockets, io_uring, `prlimit`, MPTCP, fast open, `TIOCSTI` | [`seccomp`] |
-//! | root's own rights: `ptrace`, raw devices, other people's files | [`privileges`] |
+//! | TCP to other ports than `allowed_tcp_ports` | [`landlock`] (kernel 6.7) |
+//! | MPTCP, SMC and fast open, which pass that by | [`seccomp`] |
+//! | Unix sockets, also by a pair of datagram sockets; `io_uring` | [`seccomp`] |
+//! | `prlimit` on others, typing into terminals, the user's keyrings | [`seccomp`] |
+//! | calls under the numbers of another ABI | [`seccomp`] |
+//! | root's own rights: raw devices, other people's files, other users | [`privileges`] |
 //! | set-user-ID programs | `no_new_privs` |
 //! | inherited descriptors | the launcher passes three and no more |
+//! | a nested path, the command or the working directory, swapped for a link before the next child starts | `paths`, and a second look at the directory once it is entered |
 //!
-//! `denied_paths` inside an allowed path and tool lists are declared to the
-//! hub, not enforced here: Landlock only ever adds.
+//! # What is left
+//!
+//! Mode, times and attributes of files outside that the same user owns can be
+//! changed, and whether a name exists can be asked. UDP is open. Processes of
+//! the machine can be seen by number and command line, and those of the same
+//! user slowed down (`nice`, CPU affinity) or met in System V shared memory.
+//! Load is bounded by `limits` alone. `denied_paths` inside an allowed path and
+//! tool lists are declared to the hub, not enforced: Landlock only ever adds.
+//! [`support`] tells what of all this a running kernel lacks.
 
 #[cfg(target_os = "linux")]
 pub mod landlock;
 pub mod limits;
 #[cfg(target_os = "linux")]
+mod paths;
+#[cfg(target_os = "linux")]
 pub mod privileges;
 #[cfg(target_os = "linux")]
 pub mod seccomp;
+pub mod support;
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +116,18 @@ impl Cage {
             enforce: security.enforce,
         })
     }
+
+    /// Whether every layer, or what is the child's own, covers `path`. A matter
+    /// of names: links in it are not looked at.
+    pub fn covers(&self, path: &Path) -> bool {
+        let beneath = |paths: &[PathBuf]| paths.iter().any(|one| path.starts_with(one));
+        beneath(&self.own_paths) || self.layers.iter().all(|layer| beneath(layer))
+    }
+
+    /// Everything a child may write to by one layer at least.
+    fn writable(&self) -> impl Iterator<Item = &Path> {
+        self.layers.iter().flatten().chain(&self.own_paths).map(PathBuf::as_path)
+    }
 }
 
 /// What could not be applied.
@@ -147,12 +175,24 @@ fn confine(cage: &Cage) -> Result<(), StepError> {
         let step = step.to_owned();
         move |source| StepError { step, source }
     };
+    start_inside(cage).map_err(step("working directory"))?;
     privileges::drop_all().map_err(step("drop capabilities"))?;
     landlock::restrict(cage)?;
     match seccomp::restrict(cage.unix_sockets) {
         Err(source) if cage.enforce == Enforce::Required => Err(step("system call filter")(source)),
         _ => Ok(()),
     }
+}
+
+/// The directory was looked at when the child was planned; since then it may
+/// have become a link.
+#[cfg(target_os = "linux")]
+fn start_inside(cage: &Cage) -> io::Result<()> {
+    let directory = std::env::current_dir()?;
+    if cage.covers(&directory) {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{} lies outside security.allowed_paths", directory.display())))
 }
 
 #[cfg(not(target_os = "linux"))]

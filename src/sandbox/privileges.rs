@@ -10,10 +10,14 @@ use rustix::thread::{
 
 /// Drops every capability from every set and sets `no_new_privs`. As root this
 /// is what keeps a uid of 0 from meaning anything; elsewhere it changes nothing.
+///
+/// # Errors
+/// What the system refused; privileges are left then.
 pub fn drop_all() -> io::Result<()> {
+    // Together with an empty permitted set this alone keeps root's capabilities
+    // from coming back at an exec. The two sets below need a right to be
+    // emptied, which a container may have taken while leaving others.
     set_no_new_privs(true)?;
-    // Each fails only where the caller has no right to it, and then the sets
-    // are empty of what it could have taken away; the check below decides.
     let _ = clear_ambient_capability_set();
     for capability in CapabilitySet::all().iter() {
         let _ = remove_capability_from_bounding_set(capability);

@@ -1,42 +1,67 @@
 //! The part of a cage that Landlock does not see: a small filter of system
 //! calls. It closes the ways out that were tried and worked from inside a
 //! Landlock domain, and nothing else: programs must not notice it.
+//!
+//! Programs for another architecture (32-bit ones on a 64-bit machine) are
+//! ended by it: their calls have other numbers, which would pass it by.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq, Ne};
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule,
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule,
 };
 
-/// On `x86_64` the same calls exist a second time, as numbers of the x32 ABI.
-#[cfg(target_arch = "x86_64")]
-const X32: i64 = 0x4000_0000;
+/// Carry TCP past Landlock's rules about it: `IPPROTO_SMC`, `IPPROTO_MPTCP`.
+const TCP_IN_DISGUISE: [u64; 2] = [256, 262];
+/// The same as a family of its own.
+const AF_SMC: u64 = 43;
 
-/// `IPPROTO_MPTCP`: its connections pass Landlock's TCP rules by.
-const IPPROTO_MPTCP: u64 = 262;
+/// Typing into a terminal: `TIOCSTI`, and `TIOCLINUX` on a console. The C
+/// libraries disagree about the type of these numbers.
+const TYPING: [u64; 2] = [0x5412, 0x541c];
+
+/// What `socket` takes beside the type, in the same argument.
+const SOCKET_TYPE: u64 = 0xf;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
+/// Whether this kernel takes filters, and this program can write them for it.
+pub fn is_offered() -> bool {
+    // The file came with the part of seccomp that runs filters.
+    Path::new("/proc/sys/kernel/seccomp/actions_avail").exists() && program(false).is_ok()
+}
+
 /// Applies the filter to the calling process, for good; `no_new_privs` is set with it.
+///
+/// # Errors
+/// When the system refuses it, or there is none for this architecture.
 pub fn restrict(unix_sockets: bool) -> io::Result<()> {
     let program = program(unix_sockets).map_err(io::Error::other)?;
     seccompiler::apply_filter(&program).map_err(io::Error::other)
 }
 
-fn program(unix_sockets: bool) -> Result<BpfProgram, seccompiler::BackendError> {
+fn program(unix_sockets: bool) -> Result<BpfProgram, BackendError> {
     let mut rules = Rules::new();
     let mut refuse = |call: i64, conditions: Vec<SeccompRule>| {
-        #[cfg(target_arch = "x86_64")]
-        rules.entry(call | X32).or_default().extend(conditions.iter().cloned());
         rules.entry(call).or_default().extend(conditions);
     };
+    let mut sockets = vec![when(&[(0, Eq, AF_SMC)])?];
+    for protocol in TCP_IN_DISGUISE {
+        sockets.push(when(&[(2, Eq, protocol)])?);
+    }
     // A control socket, systemd's, docker's, an ssh-agent: all are a connect away.
-    let mut sockets = vec![when(2, Eq, IPPROTO_MPTCP)?];
+    let unix = constant(libc::AF_UNIX);
     if !unix_sockets {
-        sockets.push(when(0, Eq, constant(libc::AF_UNIX))?);
+        sockets.push(when(&[(0, Eq, unix)])?);
+        // A pair of datagram sockets takes an address with every message; a
+        // pair of stream sockets stays with itself.
+        let pair = [libc::SOCK_DGRAM, libc::SOCK_RAW]
+            .map(|kind| when(&[(0, Eq, unix), (1, MaskedEq(SOCKET_TYPE), constant(kind))]));
+        refuse(libc::SYS_socketpair, pair.into_iter().collect::<Result<_, _>>()?);
     }
     refuse(libc::SYS_socket, sockets);
     // A ring does whatever its calls would do, unseen by this filter.
@@ -44,28 +69,62 @@ fn program(unix_sockets: bool) -> Result<BpfProgram, seccompiler::BackendError> 
         refuse(call, Vec::new());
     }
     // RLIMIT_CPU on another process of the same user ends it; 0 is the caller itself.
-    refuse(libc::SYS_prlimit64, vec![when(0, Ne, 0)?]);
+    refuse(libc::SYS_prlimit64, vec![when(&[(0, Ne, 0)])?]);
     // A first segment sent with data connects without asking Landlock.
     let fast_open = constant(libc::MSG_FASTOPEN);
-    refuse(libc::SYS_sendto, vec![when(3, MaskedEq(fast_open), fast_open)?]);
-    refuse(libc::SYS_sendmsg, vec![when(2, MaskedEq(fast_open), fast_open)?]);
-    refuse(libc::SYS_sendmmsg, vec![when(3, MaskedEq(fast_open), fast_open)?]);
-    // Typing into somebody's terminal.
-    refuse(libc::SYS_ioctl, vec![when(1, Eq, libc::TIOCSTI)?, when(1, Eq, libc::TIOCLINUX)?]);
+    for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+        refuse(call, vec![when(&[(flags, MaskedEq(fast_open), fast_open)])?]);
+    }
+    let typing = TYPING.map(|request| when(&[(1, Eq, request)]));
+    refuse(libc::SYS_ioctl, typing.into_iter().collect::<Result<_, _>>()?);
+    // The keys of the user's and the session's keyrings are nobody's files.
+    for call in [libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_request_key] {
+        refuse(call, Vec::new());
+    }
 
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let arch = std::env::consts::ARCH.try_into()?;
-    SeccompFilter::new(rules, SeccompAction::Allow, refused, arch)?.try_into()
+    let program = SeccompFilter::new(rules, SeccompAction::Allow, refused, arch)?.try_into()?;
+    Ok(without_second_numbers(program))
 }
 
-fn when(
-    argument: u8,
-    comparison: SeccompCmpOp,
-    value: u64,
-) -> Result<SeccompRule, seccompiler::BackendError> {
-    // The kernel reads these arguments as 32-bit values; the upper half is noise.
-    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, comparison, value)?;
-    SeccompRule::new(vec![condition])
+/// On `x86_64` every call exists a second time, as one of the x32 ABI with a
+/// number of its own. The filter asks for that first and says that there is no
+/// such call, as kernels without the ABI do.
+#[cfg(target_arch = "x86_64")]
+fn without_second_numbers(program: BpfProgram) -> BpfProgram {
+    use seccompiler::sock_filter;
+
+    const X32: u32 = 0x4000_0000;
+    /// `BPF_LD | BPF_W | BPF_ABS`; the number stands first in what a filter sees.
+    const LOAD: u16 = 0x20;
+    /// `BPF_JMP | BPF_JSET | BPF_K`
+    const JUMP_IF_SET: u16 = 0x45;
+    /// `BPF_RET | BPF_K`
+    const RETURN: u16 = 0x06;
+
+    let no_such_call = SeccompAction::Errno(libc::ENOSYS.unsigned_abs()).into();
+    let first = [
+        sock_filter { code: LOAD, jt: 0, jf: 0, k: 0 },
+        sock_filter { code: JUMP_IF_SET, jt: 0, jf: 1, k: X32 },
+        sock_filter { code: RETURN, jt: 0, jf: 0, k: no_such_call },
+    ];
+    first.into_iter().chain(program).collect()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn without_second_numbers(program: BpfProgram) -> BpfProgram {
+    program
+}
+
+/// A rule about some of a call's arguments, of which all must hold.
+fn when(arguments: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, BackendError> {
+    let conditions = arguments.iter().map(|(argument, comparison, value)| {
+        // The kernel reads these arguments as 32-bit values; the upper half is noise.
+        let length = SeccompCmpArgLen::Dword;
+        SeccompCondition::new(*argument, length, comparison.clone(), *value)
+    });
+    SeccompRule::new(conditions.collect::<Result<_, _>>()?)
 }
 
 fn constant(value: libc::c_int) -> u64 {

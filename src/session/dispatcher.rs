@@ -36,13 +36,27 @@ pub enum Request {
     /// A new configuration is in force.
     Reload(Box<Config>),
     /// End one session.
-    CloseSession { session_id: String, done: Sender<bool> },
+    CloseSession {
+        /// Hub's id.
+        session_id: String,
+        /// Hears whether there is one.
+        done: Sender<bool>,
+    },
     /// Finish open turns, start no new work; `done` hears when none is open.
-    Drain { done: Sender<()> },
+    Drain {
+        /// Hears that no turn is open.
+        done: Sender<()>,
+    },
     /// End everything; `done` hears when the last session is gone.
-    Shutdown { done: Sender<()> },
+    Shutdown {
+        /// Hears that no session is left.
+        done: Sender<()>,
+    },
     /// What exists just now.
-    Sessions { reply: Sender<Overview> },
+    Sessions {
+        /// Gets them.
+        reply: Sender<Overview>,
+    },
 }
 
 /// All sessions as `status` shows them.
@@ -155,8 +169,8 @@ enum Happening {
 struct Ended {
     session_id: Arc<str>,
     number: u64,
-    /// What came too late for it: the session is made again for these.
-    unheard: Vec<Incoming>,
+    /// What it leaves to its next life.
+    legacy: worker::Legacy,
 }
 
 struct Dispatcher {
@@ -298,8 +312,8 @@ impl Dispatcher {
         let unread = args.events.clone();
         let run = move || {
             let session_id = Arc::clone(&args.session_id);
-            let unheard = worker::run(args);
-            let _ = ended.send(Ended { session_id, number, unheard });
+            let legacy = worker::run(args);
+            let _ = ended.send(Ended { session_id, number, legacy });
         };
         let thread = threads::spawn(format!("session {number}"), run).map_err(|error| {
             error!("session refused session={} error={error}", Quoted(session_id));
@@ -312,7 +326,10 @@ impl Dispatcher {
             ..RememberedSession::default()
         });
         let handle = Handle { inbox, unread, output, thread };
-        self.registry.insert(Arc::clone(session_id), Live { number, identity, facts, handle });
+        let live = Live { number, identity, facts, handle };
+        if let Some(forgotten) = self.registry.insert(Arc::clone(session_id), live) {
+            self.seen.remove(&forgotten);
+        }
         Ok(())
     }
 
@@ -420,10 +437,10 @@ impl Dispatcher {
         match &outcome {
             Ok(()) => info!("config push taken endpoint={endpoint}"),
             Err(reason) => {
-                warn!("config push refused endpoint={endpoint} reason={}", Quoted(reason))
+                warn!("config push refused endpoint={endpoint} reason={}", Quoted(reason));
             }
         }
-        let answer = outcome.as_ref().map(|()| ()).map_err(String::as_str);
+        let answer = outcome.as_ref().copied().map_err(String::as_str);
         self.outbox.answer(outbound::config_ack(update.dialect, &update.endpoint_id, answer));
     }
 
@@ -471,7 +488,11 @@ impl Dispatcher {
     }
 
     fn session_ended(&mut self, ended: Ended) {
-        let Ended { session_id, number, mut unheard } = ended;
+        let Ended { session_id, number, legacy } = ended;
+        let worker::Legacy { mut unheard, seen } = legacy;
+        if !seen.is_empty() && self.registry.recall(&session_id).is_some() {
+            self.seen.insert(Arc::clone(&session_id), seen);
+        }
         let itself = self.registry.remove(&session_id, Some(number)).map(|live| {
             self.turns += live.facts.turns.load(Ordering::Relaxed);
             live.handle

@@ -25,7 +25,14 @@ pub enum Event {
     /// `session.create` for a session that is here already.
     Reattach,
     /// `permission.response`
-    Permission { request_id: String, approved: bool, always_allow: bool },
+    Permission {
+        /// The question's id.
+        request_id: String,
+        /// The decision.
+        approved: bool,
+        /// Whether it holds for this tool from now on.
+        always_allow: bool,
+    },
     /// `file.upload`
     Upload(Box<FileUpload>, Permit),
     /// The endpoint's configuration changed.

@@ -199,7 +199,11 @@ fn laxity(mode: PermissionMode) -> u8 {
     }
 }
 
-fn at_most<T: PartialOrd + std::fmt::Display>(field: &str, value: T, most: T) -> Result<T, String> {
+fn at_most<T: PartialOrd + Copy + std::fmt::Display>(
+    field: &str,
+    value: T,
+    most: T,
+) -> Result<T, String> {
     if value > most {
         return Err(format!(
             "{field}: {value} is more than the runtime's own configuration allows ({most})"

@@ -156,10 +156,12 @@ impl<H> Registry<H> {
         self.next_number - 1
     }
 
-    /// Enters a session that was started, and remembers it.
-    pub fn insert(&mut self, session_id: Arc<str>, live: Live<H>) {
-        self.remember(Arc::clone(&session_id), live.identity.clone());
+    /// Enters a session that was started, and remembers it. Returns the session
+    /// that was forgotten for it, if the memory was full.
+    pub fn insert(&mut self, session_id: Arc<str>, live: Live<H>) -> Option<Arc<str>> {
+        let forgotten = self.remember(Arc::clone(&session_id), live.identity.clone());
         self.live.insert(session_id, live);
+        forgotten
     }
 
     /// Takes a session out that is about to end or has ended by itself; it is

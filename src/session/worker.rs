@@ -50,6 +50,8 @@ use crate::watchdog::{Deadline, Reason};
 const QUEUE: usize = 64;
 /// Message ids a session remembers, so that none is executed twice.
 const SEEN: usize = 1024;
+/// So many of them outlive the session in memory, for when it is made again.
+const LEGACY: usize = 64;
 /// How long a turn may go on after a stop before its processes are ended.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -94,16 +96,24 @@ pub struct Args {
     pub shared: Shared,
 }
 
-/// Runs a session to its end. Returns when nothing of it is left, with the
-/// messages that came too late to be heard: the session is made again for them,
-/// and for what is still unread in the inbox.
-pub fn run(args: Args) -> Vec<Incoming> {
+/// What a session leaves to its next life.
+#[derive(Default)]
+pub struct Legacy {
+    /// Messages that came too late to be heard: the session is made again for them.
+    pub unheard: Vec<Incoming>,
+    /// Ids of the last messages it executed, oldest first.
+    pub seen: Vec<Arc<str>>,
+}
+
+/// Runs a session to its end. Returns when nothing of it is left; what is still
+/// unread in its inbox belongs to its next life as well.
+pub fn run(args: Args) -> Legacy {
     let events = args.events.clone();
     let mut worker = match open(args) {
         Ok(worker) => worker,
         Err(refused) => {
             refused.answer_what_waits(&events);
-            return Vec::new();
+            return Legacy::default();
         }
     };
     while worker.state != State::Ended {
@@ -207,7 +217,7 @@ fn open(args: Args) -> Result<Worker, Refused> {
         turn: None,
         turns: 0,
         queue: VecDeque::new(),
-        seen: Seen::new(args.seen),
+        seen: Seen::new(&args.seen),
         permissions: Permissions::default(),
         ending: None,
         unheard: Vec::new(),
@@ -305,10 +315,10 @@ impl Worker {
         });
         match &self.endpoint.profile {
             Profile::Cli(_) => {
-                self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout())
+                self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout());
             }
             Profile::Job(job) => {
-                self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime)
+                self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime);
             }
             Profile::Http(_) | Profile::External(_) => {}
         }
@@ -534,7 +544,7 @@ impl Worker {
     }
 
     /// Ends what is still open and lets go of the lane.
-    fn leave(mut self) -> Vec<Incoming> {
+    fn leave(mut self) -> Legacy {
         self.complete_turn(None);
         // A session that ended of itself owes its user what was still waiting;
         // one that was told to end does not.
@@ -555,7 +565,7 @@ impl Worker {
         self.shared.files.session_ended(&self.endpoint.id, &self.session_id);
         self.output.release();
         info!("session ended session={} turns={}", Quoted(&self.session_id), self.turns);
-        self.unheard
+        Legacy { unheard: self.unheard, seen: self.seen.latest(LEGACY) }
     }
 }
 
@@ -566,12 +576,18 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(earlier: Vec<Arc<str>>) -> Self {
+    fn new(earlier: &[Arc<str>]) -> Self {
         let mut seen = Self { ids: HashSet::new(), order: VecDeque::new() };
-        for id in &earlier {
+        for id in earlier {
             seen.insert(id);
         }
         seen
+    }
+
+    /// The newest `count` ids, oldest first.
+    fn latest(self, count: usize) -> Vec<Arc<str>> {
+        let skipped = self.order.len().saturating_sub(count);
+        self.order.into_iter().skip(skipped).collect()
     }
 
     /// Notes an id; false when it was there already.
@@ -595,7 +611,7 @@ mod tests {
 
     #[test]
     fn an_id_is_taken_once_while_it_is_remembered() {
-        let mut seen = Seen::new(vec!["a".into()]);
+        let mut seen = Seen::new(&["a".into()]);
         assert!(!seen.insert(&"a".into()));
         for n in 0..SEEN {
             assert!(seen.insert(&n.to_string().into()));

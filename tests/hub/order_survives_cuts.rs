@@ -115,9 +115,7 @@ fn what_was_unconfirmed_comes_again_before_anything_newer_with_the_same_id() {
     lane.send(output("s", 3, 10));
     let mut peer = hub.registered();
     let mut again: Vec<Value> = (0..4).map(|_| peer.read().unwrap()).collect();
-    if number_of(&again[0]) > 0 {
-        panic!("the first was not confirmed, and yet not repeated");
-    }
+    assert!(number_of(&again[0]) <= 0, "the first was not confirmed, and yet not repeated");
     assert_eq!(number_of(&again.pop().unwrap()), 3);
     assert_eq!(first, again, "the same bytes, the same ids");
 }

@@ -1,5 +1,6 @@
 //! The link to the hub: credentials, garbage, loss and return.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,8 +50,9 @@ fn nothing_but_the_hello_is_sent_before_the_ack() {
     scene.hub.drop_connections(false);
     scene.adopt("early").created().expect("made before the ack");
     let frames = scene.hub.frames();
-    let kinds = frames.iter().filter(|frame| frame.is("hello.ack") || frame.is("session.created"));
-    assert!(kinds.last().is_some_and(|frame| frame.is("session.created")));
+    let mut kinds =
+        frames.iter().filter(|frame| frame.is("hello.ack") || frame.is("session.created"));
+    assert!(kinds.next_back().is_some_and(|frame| frame.is("session.created")));
 }
 
 #[test]
@@ -123,7 +125,6 @@ fn a_refreshed_token_is_used_for_the_next_connection_and_kept() {
     assert!(used.is_ok(), "the next hello carries it");
     scene.registered();
     scene.terminate();
-    use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(&token).expect("kept").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     for line in scene.log() {

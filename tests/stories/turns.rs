@@ -103,7 +103,12 @@ fn a_message_seen_before_is_not_executed_again() {
     scene.client.send_message_as(&session.id, "m-1", "once");
     scene.client.send_message_as(&session.id, "m-1", "once");
     session.say("after").ended(0);
-    assert_eq!(session.output_on("stdout"), "onceafter");
+    // Nor by the session's next life.
+    session.close();
+    scene.logged("session ended");
+    scene.client.send_message_as(&session.id, "m-1", "once");
+    session.say("again").ended(0);
+    assert_eq!(session.output_on("stdout"), "onceafteragain");
 }
 
 #[test]

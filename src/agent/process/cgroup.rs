@@ -32,8 +32,24 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Finds the subtree delegated to this process. `None`: there is none.
+    /// Uses the subtree delegated to this process. `None`: there is none.
     pub fn open() -> Option<Self> {
+        Self::at(Self::delegated()?)
+    }
+
+    /// Whether [`Groups::open`] would find groups that bound memory and count
+    /// processes. Changes nothing.
+    pub fn offered() -> (bool, bool) {
+        let controllers = Self::delegated()
+            .filter(|base| rustix::fs::access(base, Access::WRITE_OK).is_ok())
+            .and_then(|base| fs::read_to_string(base.join("cgroup.controllers")).ok())
+            .unwrap_or_default();
+        let has = |name: &str| controllers.split_ascii_whitespace().any(|found| found == name);
+        (has("memory"), has("pids"))
+    }
+
+    /// Finds the subtree delegated to this process.
+    fn delegated() -> Option<PathBuf> {
         let mount = unified_mount(&fs::read_to_string("/proc/self/mountinfo").ok()?)?;
         let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
         let own = own_group(&groups)?;
@@ -46,7 +62,7 @@ impl Groups {
             .into_iter()
             .flatten()
             .find(|group| is_ours(group, &mount))?;
-        Self::at(base.to_owned())
+        Some(base.to_owned())
     }
 
     /// Uses `base`, if groups can be made in it.

@@ -379,7 +379,7 @@ mod tests {
         let pid = world.add(Kind::IgnoresTerm);
         let (mut rounds, now) = begin(&world);
         rounds.step(now);
-        let just_before = now + GRACE - Duration::from_millis(1);
+        let just_before = (now + GRACE).checked_sub(Duration::from_millis(1)).unwrap();
         assert_eq!(rounds.step(just_before), Progress::Waiting(now + GRACE));
         assert_eq!(world.signals(), [(pid, Signal::TERM), (pid, Signal::CONT)]);
         assert_eq!(rounds.step(now + GRACE), over(0, 0));

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::config::duration::show;
 use crate::config::{
-    Endpoint, Enforce, Hub, Limits, Profile, Program, Runtime, Security, SpawnPolicy, TurnEnd,
+    Endpoint, Hub, Limits, Profile, Program, Runtime, Security, SpawnPolicy, TurnEnd,
 };
 
+use super::confined::{self, Machine};
 use super::report::session_cap;
 
 /// One thing that holds.
@@ -75,7 +76,7 @@ pub fn of_gateway(hub: Option<&Hub>, runtime: Option<&Runtime>) -> Vec<Fact> {
 }
 
 /// Facts about an endpoint, apart from where its program is.
-pub fn of_endpoint(endpoint: &Endpoint, runtime: Option<&Runtime>) -> Vec<Fact> {
+pub fn of_endpoint(endpoint: &Endpoint, runtime: Option<&Runtime>, machine: Machine) -> Vec<Fact> {
     let limits = &endpoint.limits;
     let mut facts = Vec::new();
     if let Profile::Http(http) = &endpoint.profile {
@@ -102,13 +103,9 @@ pub fn of_endpoint(endpoint: &Endpoint, runtime: Option<&Runtime>) -> Vec<Fact> 
     );
     if endpoint.profile.program().is_some() {
         facts.extend(resources(limits).map(|limits| Fact::new("limits", limits)));
-        facts.push(Fact::new("confined", confinement(&endpoint.security)));
+        facts.extend(confined::facts(endpoint, machine));
     }
-    let declared = declared(&endpoint.security);
-    if !declared.is_empty() {
-        let value = format!("{} (told to the hub, enforced by nobody here)", declared.join(", "));
-        facts.push(Fact::new("declared", value));
-    }
+    facts.extend(confined::declared(&endpoint.security));
     facts
 }
 
@@ -195,43 +192,6 @@ fn resources(limits: &Limits) -> Option<String> {
     ];
     let all: Vec<String> = all.into_iter().flatten().collect();
     (!all.is_empty()).then(|| all.join(", "))
-}
-
-fn confinement(security: &Security) -> String {
-    if security.allowed_paths.is_empty() {
-        return "no: it may do whatever this user may".into();
-    }
-    let paths: Vec<String> =
-        security.allowed_paths.iter().map(|path| path.display().to_string()).collect();
-    let paths = paths.join(", ");
-    let how = match security.enforce {
-        Enforce::Off => return format!("no: enforce is off (allowed_paths: {paths})"),
-        Enforce::Required => "or not started",
-        Enforce::BestEffort => "as far as the kernel can",
-    };
-    let ports = match &security.allowed_tcp_ports {
-        None => String::new(),
-        Some(ports) if ports.is_empty() => "; no TCP".into(),
-        Some(ports) => {
-            let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-            format!("; TCP to port {} only", ports.join(", "))
-        }
-    };
-    let unix = if security.allow_unix_sockets { "; may use Unix sockets" } else { "" };
-    format!("to {paths}, {how}{ports}{unix}")
-}
-
-fn declared(security: &Security) -> Vec<&'static str> {
-    [
-        ("denied_paths", security.denied_paths.is_empty()),
-        ("allowed_tools", security.allowed_tools.is_empty()),
-        ("disallowed_tools", security.disallowed_tools.is_empty()),
-        ("permission_mode", security.permission_mode.is_none()),
-    ]
-    .into_iter()
-    .filter(|(_, unset)| !unset)
-    .map(|(key, _)| key)
-    .collect()
 }
 
 fn bytes(size: usize) -> String {

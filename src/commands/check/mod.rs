@@ -2,6 +2,7 @@
 //!
 //! [`report`] finds out, [`text`] shows. Nothing is started and nothing dialled.
 
+mod confined;
 mod facts;
 mod report;
 #[cfg(all(test, unix))]

@@ -11,8 +11,10 @@ use serde::{Serialize, Serializer};
 use crate::agent::locate;
 use crate::config::checked::Checked;
 use crate::config::problem::{Place, Source};
-use crate::config::{Endpoint, Enforce, Environment, Examination, Problem, Runtime};
+use crate::config::{Endpoint, Environment, Examination, Problem, Program, Runtime};
+use crate::sandbox::support;
 
+use super::confined::Machine;
 use super::facts::{self, Fact};
 
 /// A whole check.
@@ -65,8 +67,13 @@ pub struct EndpointReport {
 impl Report {
     /// Looks at everything a file says.
     pub fn of(examination: &Examination, environment: &dyn Environment) -> Self {
-        let mut looking =
-            Looking { environment, source: &examination.source, errors: vec![], warnings: vec![] };
+        let mut looking = Looking {
+            environment,
+            machine: Machine::here(),
+            source: &examination.source,
+            errors: vec![],
+            warnings: vec![],
+        };
         let endpoints = examination
             .endpoints
             .iter()
@@ -132,6 +139,7 @@ fn findings(read: &[Problem], looked: &[Problem]) -> Vec<Finding> {
 /// Holds a configuration against this machine.
 struct Looking<'a> {
     environment: &'a dyn Environment,
+    machine: Machine,
     source: &'a Source,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
@@ -147,8 +155,9 @@ impl Looking<'_> {
         let text = |key: &str| checked.str(key).unwrap_or_default().to_owned();
         let mut facts = Vec::new();
         if let Some(endpoint) = decided {
-            facts.extend(self.program(checked, endpoint));
-            facts.extend(facts::of_endpoint(endpoint, examination.runtime.as_ref()));
+            let runtime = examination.runtime.as_ref();
+            facts.extend(self.program(checked, endpoint, runtime));
+            facts.extend(facts::of_endpoint(endpoint, runtime, self.machine));
         }
         let id = text("id");
         EndpointReport {
@@ -161,7 +170,12 @@ impl Looking<'_> {
     }
 
     /// Which program would run, and where.
-    fn program(&mut self, checked: &Checked, endpoint: &Endpoint) -> Vec<Fact> {
+    fn program(
+        &mut self,
+        checked: &Checked,
+        endpoint: &Endpoint,
+        runtime: Option<&Runtime>,
+    ) -> Vec<Fact> {
         let Some(program) = endpoint.profile.program() else { return Vec::new() };
         let home = self.environment.home_dir();
         let directory = locate::start_directory(endpoint, home.as_deref());
@@ -190,33 +204,65 @@ impl Looking<'_> {
             let (message, hint) = error.explain();
             self.error(&place, message, hint);
         }
+        let mut facts = Vec::new();
         if let Ok(directory) = &directory {
-            self.confinement(checked, endpoint, directory);
+            self.confinement(checked, endpoint, directory, runtime);
+            facts.extend(self.home(endpoint, program));
         }
         let shown = match &directory {
             Ok(directory) => directory.display().to_string(),
             Err(_) => "none".into(),
         };
-        vec![Fact::new("command", command), Fact::new("directory", shown)]
+        facts.splice(..0, [Fact::new("command", command), Fact::new("directory", shown)]);
+        facts
     }
 
-    /// Whether a confined agent can live in its directory.
-    fn confinement(&mut self, checked: &Checked, endpoint: &Endpoint, directory: &Path) {
+    /// What a confined agent cannot see although its programs may want to: git,
+    /// for one, does nothing where it cannot read its settings.
+    fn home(&self, endpoint: &Endpoint, program: &Program) -> Option<Fact> {
+        let own = || self.environment.variable("HOME");
+        let home = PathBuf::from(program.env.get("HOME").map(OsString::from).or_else(own)?);
         let allowed = &endpoint.security.allowed_paths;
-        if allowed.is_empty() || endpoint.security.enforce == Enforce::Off {
+        let is_out = support::is_confined(endpoint) && !allowed.iter().any(|p| home.starts_with(p));
+        is_out.then(|| {
+            let advice = "lies outside of allowed_paths; set env.HOME if its programs need one";
+            Fact::new("home", format!("{} {advice}", home.display()))
+        })
+    }
+
+    /// Whether a confined agent can live in its directory, and whether what it
+    /// is allowed holds what is the runtime's own.
+    fn confinement(
+        &mut self,
+        checked: &Checked,
+        endpoint: &Endpoint,
+        directory: &Path,
+        runtime: Option<&Runtime>,
+    ) {
+        let allowed = &endpoint.security.allowed_paths;
+        if !support::is_confined(endpoint) {
             return;
         }
         let Some(security) = checked.object("security") else { return };
+        let list = security.place_of("allowed_paths");
+        let place = |index| Place { path: format!("{}[{index}]", list.path), ..list.clone() };
         let mut real = BTreeSet::new();
         for (index, path) in allowed.iter().enumerate() {
             match path.canonicalize() {
-                Ok(path) => drop(real.insert(path)),
+                Ok(found) if found == *path => {
+                    self.warn_of_secrets(&place(index), path, runtime);
+                    real.insert(found);
+                }
+                // Whoever may write where the link lies could lead it elsewhere.
+                Ok(found) => {
+                    let message = format!("the path {path:?} is, or lies behind, a symbolic link");
+                    self.error(&place(index), message, &format!("write {found:?} instead"));
+                    real.insert(found);
+                }
                 Err(error) => {
-                    let place = security.place_of("allowed_paths");
                     let message = format!("the path {path:?} cannot be used: {error}");
-                    let place = Place { path: format!("{}[{index}]", place.path), ..place };
                     let hint = "make it, or remove it from the list";
-                    self.warnings.push(self.source.problem(&place, message, hint));
+                    self.warnings.push(self.source.problem(&place(index), message, hint));
                 }
             }
         }
@@ -228,6 +274,23 @@ impl Looking<'_> {
             let message = format!("the directory {directory:?} is outside of allowed_paths");
             let hint = "start the agent inside: set security.cwd, or allow the directory";
             self.error(&place, message, hint);
+        }
+    }
+
+    /// An agent may read and write all of an allowed path.
+    fn warn_of_secrets(&mut self, place: &Place, path: &Path, runtime: Option<&Runtime>) {
+        let state = runtime.map(|runtime| ("the runtime's state", runtime.state_dir.as_path()));
+        let uploads =
+            runtime.map(|runtime| ("every session's uploads", runtime.file_storage_path.as_path()));
+        let file = Some(("this configuration", Path::new(self.source.file())));
+        let held = [state, uploads, file].into_iter().flatten().find_map(|(what, own)| {
+            let own = own.canonicalize().unwrap_or_else(|_| own.to_owned());
+            own.starts_with(path).then(|| format!("{what} ({})", own.display()))
+        });
+        if let Some(held) = held {
+            let message = format!("the path {path:?} holds {held}");
+            let hint = "move one of them, or allow less: agents may read and write all of it";
+            self.warnings.push(self.source.problem(place, message, hint));
         }
     }
 

@@ -145,6 +145,29 @@ fn a_confined_agent_starts_inside_of_its_paths() {
     assert_eq!(report.warnings.len(), 1);
     assert_eq!(report.warnings[0].path, "endpoints[0].security.allowed_paths[1]");
     assert!(fact(&report, "confined").ends_with("as far as the kernel can; TCP to port 443 only"));
+    assert!(fact(&report, "home").contains("/home lies outside of allowed_paths; set env.HOME"));
+}
+
+#[test]
+fn allowed_paths_must_not_be_links_nor_hold_what_is_the_runtimes() {
+    let machine = Machine::new();
+    std::os::unix::fs::symlink("project", machine.dir.path().join("link")).unwrap();
+    let report = machine.report(
+        r#"{"id": "t", "profile": "generic-job",
+            "security": {"allowed_paths": ["project", "link", "home"], "cwd": "project"},
+            "job": {"command": "tool"}}"#,
+    );
+    let found = errors(&report);
+    let [(path, message, hint)] = found[..] else { panic!("{found:?}") };
+    assert_eq!(path, "endpoints[0].security.allowed_paths[1]");
+    assert!(message.contains("is, or lies behind, a symbolic link"), "{message}");
+    assert!(hint.starts_with("write ") && hint.contains("/project"), "{hint}");
+    let [warning] = &report.warnings[..] else { panic!("{:?}", report.warnings) };
+    assert_eq!(warning.path, "endpoints[0].security.allowed_paths[2]");
+    assert!(warning.message.contains("holds the runtime's state ("), "{}", warning.message);
+    assert!(fact(&report, "enforced").contains("capabilities and set-user-ID programs"));
+    assert!(fact(&report, "open").contains("UDP"));
+    assert_eq!(fact(&report, "home"), "", "it is allowed");
 }
 
 #[test]
