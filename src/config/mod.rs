@@ -20,16 +20,18 @@
 
 pub mod checked;
 pub mod decide;
+pub mod describe;
 pub mod duration;
 pub mod environment;
 pub mod expand;
 pub mod fields;
-mod find;
+pub mod find;
 mod foreign;
 mod nearest;
 pub mod paths;
 pub mod problem;
 pub mod reader;
+pub mod schema;
 pub mod syntax;
 #[cfg(test)]
 pub(crate) mod testing;
