@@ -27,8 +27,8 @@ test: ## Run every test
 
 lint: ## Formatting and clippy, warnings as errors
 	$(CARGO) fmt --check
-	RUSTFLAGS="-D warnings" $(CARGO) clippy --all-targets
-	RUSTFLAGS="-D warnings" $(CARGO) clippy --all-targets --no-default-features
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets --no-default-features -- -D warnings
 
 doc: ## Build the documentation, private items too: the tour of the house
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
