@@ -3,11 +3,13 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 FEATURES ?=
+SECONDS ?= 60
+TARGET ?=
 MESSAGE ?= echo $$((6*7))
 FEATURE_FLAGS := $(if $(filter plain,$(FEATURES)),--no-default-features,$(if $(FEATURES),--no-default-features --features $(FEATURES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help try build build-runtime test lint doc install clean
+.PHONY: help try build build-runtime test lint doc fuzz deny install clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,6 +34,12 @@ lint: ## Formatting and clippy, warnings as errors
 
 doc: ## Build the documentation, private items too: the tour of the house
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+
+fuzz: ## Fuzz every reader of foreign bytes for SECONDS (60) each; TARGET= for one
+	@scripts/fuzz.sh $(SECONDS) $(TARGET)
+
+deny: ## Check licences, advisories, sources and duplicates of the dependencies
+	@scripts/deny.sh
 
 install: build ## Install the binary under PREFIX (/usr/local)
 	install -D -m 0755 bin/amurg-runtime $(DESTDIR)$(PREFIX)/bin/amurg-runtime
