@@ -5,11 +5,14 @@ DESTDIR ?=
 FEATURES ?=
 SECONDS ?= 60
 TARGET ?=
+SCALE ?= quick
+COMPARE ?=
+ONLY ?=
 MESSAGE ?= echo $$((6*7))
 FEATURE_FLAGS := $(if $(filter plain,$(FEATURES)),--no-default-features,$(if $(FEATURES),--no-default-features --features $(FEATURES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help try build build-runtime test lint doc fuzz deny install clean
+.PHONY: help try build build-runtime test bench bench-check bench-accept lint doc fuzz deny install clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -26,6 +29,15 @@ build-runtime: build ## The same, by its older name
 
 test: ## Run every test
 	$(CARGO) test --no-fail-fast $(FEATURE_FLAGS)
+
+bench: ## Measure the release binary (SCALE=full, COMPARE=other/amurg-runtime, ONLY=echo)
+	$(CARGO) bench $(FEATURE_FLAGS) --bench runtime -- --scale $(SCALE) $(if $(COMPARE),--compare $(abspath $(COMPARE))) $(if $(ONLY),--only $(ONLY))
+
+bench-check: ## Compare instruction counts of the hot paths with the baseline
+	$(CARGO) bench --quiet $(FEATURE_FLAGS) --bench runtime -- --check
+
+bench-accept: ## Make the instruction counts of this build the baseline
+	$(CARGO) bench --quiet $(FEATURE_FLAGS) --bench runtime -- --accept
 
 lint: ## Formatting and clippy, warnings as errors
 	$(CARGO) fmt --check
