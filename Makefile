@@ -4,6 +4,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 FEATURES ?=
 SECONDS ?= 60
+MINUTES ?= 1
+SEED ?=
 TARGET ?=
 SCALE ?= quick
 COMPARE ?=
@@ -12,7 +14,7 @@ MESSAGE ?= echo $$((6*7))
 FEATURE_FLAGS := $(if $(filter plain,$(FEATURES)),--no-default-features,$(if $(FEATURES),--no-default-features --features $(FEATURES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help try build build-runtime test bench bench-check bench-accept lint doc fuzz deny install clean
+.PHONY: help try build build-runtime test soak bench bench-check bench-accept lint doc fuzz deny install clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,6 +31,9 @@ build-runtime: build ## The same, by its older name
 
 test: ## Run every test
 	$(CARGO) test --no-fail-fast $(FEATURE_FLAGS)
+
+soak: ## Everything at once, every fault, for MINUTES=1 (SEED= repeats a run)
+	MINUTES=$(MINUTES) $(if $(SEED),SEED=$(SEED)) $(CARGO) test --test soak -- --ignored --nocapture
 
 bench: ## Measure the release binary (SCALE=full, COMPARE=other/amurg-runtime, ONLY=echo)
 	$(CARGO) bench $(FEATURE_FLAGS) --bench runtime -- --scale $(SCALE) $(if $(COMPARE),--compare $(abspath $(COMPARE))) $(if $(ONLY),--only $(ONLY))
