@@ -157,16 +157,25 @@ impl Turn<'_> {
     pub fn output_on(&self, channel: &str) -> String {
         self.started().end();
         let frames = self.scene.hub.frames();
+        // The same id again is the same entry, sent twice: that of an earlier
+        // turn too, which a reconnect may repeat behind our start.
         let mut seen = std::collections::HashSet::new();
-        frames
-            .iter()
-            .skip_while(|frame| self.is_ours(frame, "turn.started").is_none())
-            .take_while(|frame| self.is_ours(frame, "turn.completed").is_none())
-            .filter(|frame| frame.is("agent.output") && frame.session() == Some(&self.session))
-            .filter(|frame| frame.text_of("channel") == channel)
-            // The same id again is the same entry, sent twice.
-            .filter(|frame| seen.insert(frame.text_of("message_id").to_owned()))
-            .map(|frame| frame.text_of("content"))
-            .collect()
+        let mut open = false;
+        let mut output = String::new();
+        for frame in &frames {
+            if self.is_ours(frame, "turn.started").is_some() {
+                open = true;
+            } else if self.is_ours(frame, "turn.completed").is_some() {
+                break;
+            } else if frame.is("agent.output")
+                && frame.session() == Some(&self.session)
+                && seen.insert(frame.text_of("message_id").to_owned())
+                && open
+                && frame.text_of("channel") == channel
+            {
+                output += frame.text_of("content");
+            }
+        }
+        output
     }
 }
