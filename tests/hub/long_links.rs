@@ -1,0 +1,66 @@
+//! A link with 200 ms of delay is filled, and what may be repeated stays small
+//! on a short one.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::fake::{FakeHub, LIMIT, Runtime, number_of, output, settings};
+use crate::fault_proxy::{FaultProxy, Faults, Way};
+
+#[test]
+fn a_link_with_200_ms_of_delay_is_filled() {
+    const MESSAGES: usize = 480;
+    let hub = FakeHub::new();
+    let proxy = FaultProxy::start(hub.address, 1);
+    let way = Way { delay: Duration::from_millis(100), ..Way::default() };
+    proxy.set_faults(Faults { to_hub: way.clone(), to_runtime: way });
+    let runtime = Runtime::start(settings(proxy.address()));
+    let mut peer = hub.registered();
+    runtime.expect_registered();
+    let lane = runtime.hub.outbox().lane("s".into(), 64 << 20);
+    let start = Instant::now();
+    for number in 0..MESSAGES {
+        lane.send(output("s", number, 64_000));
+    }
+    let reading = thread::spawn(move || {
+        let numbers = (0..MESSAGES).map(|_| number_of(&peer.read().unwrap()));
+        assert!(numbers.eq(0..MESSAGES));
+        peer.read_to_end()
+    });
+    runtime.until("everything is confirmed", |status| status.pending == 0);
+    let took = start.elapsed();
+    // 30 MB with 256 KiB for each round trip would take 23 s.
+    assert!(took < Duration::from_secs(8), "{took:?}, window {}", runtime.hub.status().window);
+    runtime.hub.shutdown(Instant::now() + LIMIT);
+    assert!(reading.join().unwrap().is_empty());
+}
+
+#[test]
+fn on_a_short_link_no_more_than_three_large_frames_are_unconfirmed() {
+    const MESSAGES: usize = 2_000;
+    let hub = FakeHub::new();
+    let runtime = Runtime::start(settings(hub.address));
+    let mut peer = hub.registered();
+    runtime.expect_registered();
+    let lane = runtime.hub.outbox().lane("s".into(), 256 << 20);
+    let (handled, handling) = crossbeam_channel::bounded(0);
+    let reading = thread::spawn(move || {
+        for _ in 0..MESSAGES {
+            peer.read().unwrap();
+            handled.send(()).unwrap();
+        }
+        drop(handled);
+        peer.read_to_end()
+    });
+    runtime.until("the time of a pong is known", |status| status.last_pong.is_some());
+    for number in 0..MESSAGES {
+        lane.send(output("s", number, 66_000));
+    }
+    let mut most = 0;
+    for () in handling {
+        most = most.max(runtime.hub.status().unconfirmed);
+    }
+    runtime.hub.shutdown(Instant::now() + LIMIT);
+    assert!(reading.join().unwrap().is_empty());
+    assert!(most <= 3, "{most} frames were unconfirmed");
+}
