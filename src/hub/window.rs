@@ -223,14 +223,12 @@ impl Window {
     /// The session is over: its lane goes when everything in it is confirmed.
     /// An older handle of a session that came back changes nothing.
     pub fn release(&mut self, lane: &Arc<LaneShared>) {
-        if let Some(queue) = self.lanes.get_mut(&lane.session_id)
-            && Arc::ptr_eq(&queue.current, lane)
-        {
-            if std::mem::take(&mut queue.turn_open) {
-                self.open_turns -= 1;
-            }
-            self.forget_if_idle(&lane.session_id);
+        let Some(queue) = self.lanes.get_mut(&lane.session_id) else { return };
+        queue.waiters.retain(|waiter| !Arc::ptr_eq(&waiter.lane, lane));
+        if Arc::ptr_eq(&queue.current, lane) && std::mem::take(&mut queue.turn_open) {
+            self.open_turns -= 1;
         }
+        self.forget_if_idle(&lane.session_id);
     }
 
     /// A connection is registered: entries may be sent.
@@ -488,6 +486,8 @@ impl Window {
     }
 }
 
+#[cfg(test)]
+mod late_hub;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

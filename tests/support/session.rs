@@ -1,6 +1,7 @@
 //! One session of a scene, and its turns, as their user sees them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use amurg_runtime::loopback::{Frame, Output};
 
@@ -122,6 +123,12 @@ impl Turn<'_> {
     fn is_ours(&self, frame: &Arc<Frame>, kind: &str) -> Option<Arc<Frame>> {
         let ours = frame.is(kind) && frame.text_of("in_response_to") == self.message;
         ours.then(|| Arc::clone(frame))
+    }
+
+    /// Whether it starts before `deadline`.
+    pub fn begins_before(&self, deadline: Instant) -> bool {
+        let ours = |frame: &Arc<Frame>| self.is_ours(frame, "turn.started");
+        self.scene.client.wait_for(deadline, ours).is_ok()
     }
 
     /// Waits for its start.

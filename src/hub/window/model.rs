@@ -348,7 +348,7 @@ impl Life {
 }
 
 /// Prints the seed of a life that went wrong.
-struct Told(u64);
+pub struct Told(pub u64);
 
 impl Drop for Told {
     fn drop(&mut self) {
@@ -358,13 +358,18 @@ impl Drop for Told {
     }
 }
 
-#[test]
-fn random_lives_lose_nothing_reorder_nothing_and_repeat_nothing_confirmed() {
+/// So many seeds, or the one in `WINDOW_SEED`.
+pub fn seeds(count: u64) -> std::ops::Range<u64> {
     let replay: Option<u64> = std::env::var("WINDOW_SEED").ok().and_then(|seed| seed.parse().ok());
     let first = replay.unwrap_or_else(|| fastrand::u64(..1 << 40));
-    let lives = if replay.is_some() { 1 } else { 300 };
-    eprintln!("seeds {first}..{}", first + lives);
-    for seed in first..first + lives {
+    let seeds = first..first + if replay.is_some() { 1 } else { count };
+    eprintln!("seeds {seeds:?}");
+    seeds
+}
+
+#[test]
+fn random_lives_lose_nothing_reorder_nothing_and_repeat_nothing_confirmed() {
+    for seed in seeds(300) {
         let _told = Told(seed);
         let mut life = Life::new(seed);
         for _ in 0..600 {

@@ -29,7 +29,12 @@ impl Window {
             .lanes
             .entry(Arc::clone(session))
             .or_insert_with(|| LaneQueue::new(Arc::clone(lane)));
-        queue.waiters.push(Waiter { lane: Arc::clone(lane), waker });
+        // Who is woken for something else asks again while its first question stands.
+        let known =
+            |waiter: &Waiter| Arc::ptr_eq(&waiter.lane, lane) && waiter.waker.is_same(&waker);
+        if !queue.waiters.iter().any(known) {
+            queue.waiters.push(Waiter { lane: Arc::clone(lane), waker });
+        }
         self.line_up(session);
         // What it waited for may have come before it asked, when nothing is left
         // whose confirmation would wake it.

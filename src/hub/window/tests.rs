@@ -428,6 +428,20 @@ fn the_line_for_the_total_is_served_in_order_and_never_forgotten() {
 }
 
 #[test]
+fn who_asks_again_waits_once_and_a_released_lane_keeps_no_descriptor() {
+    let mut bench = Bench::with_total(10);
+    let a = limited_lane("a", 10);
+    bench.say(&a, Output, &"x".repeat(20));
+    let (waker, _bell) = wake::pair().unwrap();
+    for _ in 0..3 {
+        bench.window.need_room(&a, waker.clone());
+    }
+    assert_eq!(bench.window.lanes["a"].waiters.len(), 1);
+    bench.window.release(&a);
+    assert!(bench.window.lanes["a"].waiters.is_empty());
+}
+
+#[test]
 fn a_raised_bound_wakes_who_waited() {
     let mut bench = Bench::with_total(10);
     let a = limited_lane("a", 10);
