@@ -41,7 +41,7 @@
 //!
 //! [`runtime::Runtime::start`] makes the picture above. Then follow one message:
 //! [`protocol::inbound`], [`session::dispatcher`], [`session::worker`],
-//! [`agent::job`], [`session::stream`], [`hub::outbox`], [`hub::window`].
+//! [`agent::job`], [`session::stream`], [`hub::outbox`], `hub::window`.
 
 pub mod agent;
 pub mod commands;

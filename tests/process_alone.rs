@@ -98,7 +98,9 @@ fn a_second_signal_exits_at_once_and_leaves_nobody() {
     scene.until("pids: ");
     let pids = scene.pids();
     assert_eq!(scene.code(), 128 + 2);
-    pids.iter().for_each(|&pid| await_end(pid));
+    for &pid in &pids {
+        await_end(pid);
+    }
     assert_gone(&pids);
 }
 
@@ -150,7 +152,9 @@ fn what_a_killed_runtime_left_is_ended_by_the_next() {
     let until = Instant::now() + Duration::from_millis(100);
     assert_eq!(sweep_leftovers(&nonce, None, &reaper(), until).left, 0);
     // They became our children when their runtime died.
-    pids.iter().for_each(|&pid| await_end(pid));
+    for &pid in &pids {
+        await_end(pid);
+    }
     assert_gone(&pids);
     assert!(procfs::process(other.exit.pid()).unwrap().is_alive(), "another runtime's");
 }
@@ -171,7 +175,9 @@ fn a_sweep_spares_the_runtime_that_an_agent_of_the_last_one_started() {
         let mut next = inner(name);
         let said = next.rest();
         assert_eq!(next.code(), 0, "{said}");
-        pids.iter().for_each(|&pid| await_end(pid));
+        for &pid in &pids {
+            await_end(pid);
+        }
         assert_gone(&pids);
     });
 }
@@ -214,7 +220,9 @@ fn sessions_leave_no_descriptor_thread_or_zombie_behind() {
                     .collect::<Vec<_>>()
             })
             .collect();
-        children.iter().for_each(|&pid| await_end(pid));
+        for &pid in &children {
+            await_end(pid);
+        }
         assert_gone(&children);
         assert_ne!(own, Pid::INIT);
     });

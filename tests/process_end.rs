@@ -213,7 +213,9 @@ fn a_family_that_is_dropped_is_killed() {
     let mut scene = Scene::bash("trap '' TERM; setsid sleep 1000 & echo $$ $!; sleep 1000");
     let pids = scene.pids();
     drop(scene);
-    pids.iter().for_each(|&pid| await_end(pid));
+    for &pid in &pids {
+        await_end(pid);
+    }
     assert_gone(&pids);
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `cli`, `job`, `http` and `external` implement [`Agent`]; `process` lies
 //! beneath the three that run children. Nothing here knows of hubs or frames:
-//! an agent writes output into its [`SessionOutput`](crate::session::output::SessionOutput)
+//! an agent writes output into its [`SessionOutput`]
 //! and tells its session worker [`AgentEvent`]s.
 
 pub mod cli;

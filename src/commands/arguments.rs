@@ -5,7 +5,7 @@
 //! What follows `--`, and free text after its option, is left alone.
 
 /// Options whose value is the user's own text and may look like an option.
-const FREE_TEXT: [&str; 1] = ["--message"];
+const FREE_TEXT: [&str; 2] = ["--message", "--token"];
 
 /// Brings arguments (without the program's name) into the parser's spelling.
 pub fn normalise(arguments: Vec<String>) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use super::exit;
 use super::status::sockets;
@@ -10,18 +10,18 @@ use crate::control::{Answer, Request, client};
 use crate::logging::Quoted;
 
 /// Tell the running runtime to do something.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "control")]
 pub struct Control {
     /// configuration file of the runtime that is told
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     config: Option<PathBuf>,
 
     #[argh(subcommand)]
     order: Order,
 }
 
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand)]
 enum Order {
     Reload(Reload),
@@ -31,26 +31,26 @@ enum Order {
 }
 
 /// Read configuration and token again.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "reload")]
 struct Reload {}
 
 /// Finish open turns, take no new sessions, then stop.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "drain")]
 struct Drain {}
 
 /// Log in this much detail from now on.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "log-level")]
 struct LogLevel {
     /// error, warn, info, debug or trace
-    #[argh(positional)]
+    #[argh(positional, arg_name = "error|warn|info|debug|trace")]
     level: String,
 }
 
 /// End one session.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "close")]
 struct Close {
     /// the hub's id of the session, as `status` shows it

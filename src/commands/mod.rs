@@ -5,41 +5,53 @@
 
 pub mod arguments;
 pub mod check;
+pub mod completions;
 pub mod control;
 pub mod exit;
+pub mod flags;
+pub mod init;
 pub mod launch;
+pub mod man;
+pub mod progress;
 pub mod run;
+pub mod schema;
 mod service;
 pub mod sparkline;
 pub mod status;
+pub mod terminal;
 pub mod trial;
 pub mod version;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::agent::process::launch::MODE;
 use crate::config::{self, Config, Loaded, Options, ProcessEnvironment};
 use crate::state;
 
 /// Amurg Runtime: connects the agents of this machine to an Amurg Hub.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 struct Amurg {
     #[argh(subcommand)]
     command: Command,
 }
 
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand)]
 enum Command {
     Run(run::Run),
     Check(check::Check),
     Try(trial::Try),
     Status(status::Status),
+    Init(init::Init),
     Control(control::Control),
+    Man(man::Man),
+    Completions(completions::Completions),
+    Schema(schema::Schema),
     Version(version::Version),
 }
 
@@ -93,9 +105,18 @@ fn dispatch(mut arguments: Vec<String>) -> u8 {
         Command::Check(arguments) => check::run(&arguments),
         Command::Try(arguments) => trial::run(arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Control(arguments) => control::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Version(arguments) => version::run(&arguments),
     }
+}
+
+/// Prints a document; a reader that has seen enough is no failure.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn usage(message: &str) -> u8 {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use log::{error, info, warn};
 
 use super::exit;
@@ -15,20 +15,25 @@ use crate::logging::{self, LogFormat};
 use crate::runtime::{self, Runtime, StartError};
 
 /// Run the gateway until it is told to stop.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "run")]
 pub struct Run {
     /// configuration file; without it the first that exists of `$AMURG_CONFIG`,
     /// ./config.json, ~/.config/amurg/config.json, /etc/amurg/config.json
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     config: Option<PathBuf>,
 
     /// text, json or journald (with priorities)
-    #[argh(option, default = "LogFormat::Text", from_str_fn(format))]
+    #[argh(
+        option,
+        arg_name = "text|json|journald",
+        default = "LogFormat::Text",
+        from_str_fn(format)
+    )]
     log_format: LogFormat,
 
     /// error, warn, info, debug or trace; instead of `runtime.log_level`
-    #[argh(option)]
+    #[argh(option, arg_name = "error|warn|info|debug|trace")]
     log_level: Option<log::LevelFilter>,
 }
 

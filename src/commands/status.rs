@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use super::{exit, sparkline};
 use crate::config::Config;
@@ -15,11 +15,11 @@ use crate::control::{self, Answer, AskError, Request};
 use crate::logging::Quoted;
 
 /// Show what the running runtime is doing. Exit code 0: connected, 1: not, 69: none is running.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "status")]
 pub struct Status {
     /// configuration file of the runtime that is asked
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     config: Option<PathBuf>,
 
     /// print the whole report as JSON; fields are added, never renamed
@@ -39,7 +39,7 @@ pub struct Status {
     watch: bool,
 
     /// wait this long for a connection ("30s")
-    #[argh(option, from_str_fn(duration))]
+    #[argh(option, arg_name = "duration", from_str_fn(duration))]
     wait: Option<Duration>,
 }
 

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use crossbeam_channel::bounded;
 
 use self::conversation::Conversation;
@@ -42,7 +42,7 @@ const ARRIVAL: Duration = Duration::from_secs(10);
 const ON_THEIR_WAY: usize = 16;
 
 /// Talk to an agent without a hub: a shell and an echo, or those of your configuration.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "try")]
 pub struct Try {
     /// id of the agent; without it the first one
@@ -50,7 +50,7 @@ pub struct Try {
     endpoint: Option<String>,
 
     /// say this and leave when it is answered, with the exit code of the turn
-    #[argh(option)]
+    #[argh(option, arg_name = "text")]
     message: Option<String>,
 
     /// show the agents
@@ -62,7 +62,7 @@ pub struct Try {
     demo: bool,
 
     /// configuration file whose agents are used
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     config: Option<PathBuf>,
 }
 

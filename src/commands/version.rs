@@ -1,11 +1,11 @@
 //! `version`: what this binary is.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use super::exit;
 
 /// Print version, commit, target and TLS library.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(subcommand, name = "version")]
 pub struct Version {}
 

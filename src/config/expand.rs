@@ -57,6 +57,11 @@ impl ExpandError {
     }
 }
 
+/// A text that means itself, whatever it holds, when it is put into a configuration.
+pub fn literal(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
 /// Puts variables in.
 ///
 /// As in a shell, the default of `${NAME:-default}` also stands in for a variable

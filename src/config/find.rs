@@ -33,6 +33,19 @@ impl fmt::Display for NoneFound {
 
 impl std::error::Error for NoneFound {}
 
+/// The file of the whole machine.
+pub const SYSTEM: &str = "/etc/amurg/config.json";
+
+/// The file of the user: beneath `$XDG_CONFIG_HOME`, else `~/.config`.
+pub fn personal(environment: &dyn Environment) -> Option<PathBuf> {
+    environment
+        .variable("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .filter(|directory| directory.is_absolute())
+        .or_else(|| environment.home_dir().map(|home| home.join(".config")))
+        .map(|directory| directory.join("amurg/config.json"))
+}
+
 /// The named file, or the first that exists of `$AMURG_CONFIG`, `./config.json`,
 /// `$XDG_CONFIG_HOME/amurg/config.json` (`~/.config/…`) and `/etc/amurg/config.json`.
 ///
@@ -44,18 +57,12 @@ pub fn find(named: Option<&Path>, environment: &dyn Environment) -> Result<Found
     }
     let from_variable =
         environment.variable("AMURG_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let personal = environment
-        .variable("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .filter(|directory| directory.is_absolute())
-        .or_else(|| environment.home_dir().map(|home| home.join(".config")))
-        .map(|directory| directory.join("amurg/config.json"));
     let looked_at: Vec<PathBuf> = from_variable
         .clone()
         .into_iter()
         .chain([PathBuf::from("config.json")])
-        .chain(personal)
-        .chain(cfg!(unix).then(|| PathBuf::from("/etc/amurg/config.json")))
+        .chain(personal(environment))
+        .chain(cfg!(unix).then(|| PathBuf::from(SYSTEM)))
         .collect();
     // One that was asked for and is hidden by its directory is there: reading it tells.
     let exists = |path: &&PathBuf| {

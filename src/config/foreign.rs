@@ -20,12 +20,23 @@ const VALUES: [(&str, &str, &str); 1] = [("permission_mode", "dontAsk", "strict"
 
 /// Whether `key` in the object at `path` belongs to another runtime.
 pub fn is_key(path: &str, key: &str) -> bool {
-    KEYS.iter().filter(|(object, _)| *object == path).flat_map(|(_, keys)| *keys).any(|known| {
-        match known.strip_suffix('*') {
-            Some(start) => key.starts_with(start),
-            None => key == *known,
-        }
+    keys(path).any(|known| match known.strip_suffix('*') {
+        Some(start) => key.starts_with(start),
+        None => key == known,
     })
+}
+
+/// The keys of other runtimes in the object at `path`, in the notation of the list.
+pub fn keys(path: &str) -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter(move |(object, _)| *object == path).flat_map(|(_, keys)| *keys).copied()
+}
+
+/// The values of other runtimes for the choice `key`.
+pub fn values(key: &str) -> impl Iterator<Item = &'static str> {
+    let profiles = if key == "profile" { &PROFILES[..] } else { &[] };
+    let replaced =
+        VALUES.iter().filter(move |(known, ..)| *known == key).map(|(_, value, _)| *value);
+    profiles.iter().copied().chain(replaced)
 }
 
 /// What stands in for another runtime's value of a choice.

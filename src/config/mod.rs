@@ -6,7 +6,7 @@
 //!                        fields                      token
 //! ```
 //!
-//! - [`find`] says which file is read.
+//! - [`find()`] says which file is read.
 //! - [`syntax`] makes a JSON tree whose values know where they stand.
 //! - [`fields`] is the one list of what a file may hold; [`reader`] holds the tree
 //!   against it: unknown keys, types, bounds, `${NAME}` ([`expand`]), defaults.
@@ -20,16 +20,18 @@
 
 pub mod checked;
 pub mod decide;
+pub mod describe;
 pub mod duration;
 pub mod environment;
 pub mod expand;
 pub mod fields;
-mod find;
+pub mod find;
 mod foreign;
 mod nearest;
 pub mod paths;
 pub mod problem;
 pub mod reader;
+pub mod schema;
 pub mod syntax;
 #[cfg(test)]
 pub(crate) mod testing;

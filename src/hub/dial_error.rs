@@ -119,7 +119,7 @@ impl fmt::Display for DialError {
                 "no TLS with {host}: this program was built without it; use ws:// or a build with the feature `tls`"
             ),
             Self::Upgrade { host, error, hint } => {
-                write!(f, "{host} does not speak WebSocket there: {error}")?;
+                write!(f, "no WebSocket with {host}: {error}")?;
                 hint.as_ref().map_or(Ok(()), |hint| write!(f, ": {hint}"))
             }
             Self::Unauthorized { host, status } => {

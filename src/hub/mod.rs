@@ -41,7 +41,7 @@ mod socket;
 pub mod status;
 mod supervisor;
 #[cfg(feature = "tls")]
-mod tls;
+pub(crate) mod tls;
 mod upgrade;
 mod window;
 mod writer;

@@ -345,7 +345,7 @@ impl Supervisor {
             let what = if error.is_refusal() {
                 "token refused, the other one is next"
             } else {
-                "hub not reached"
+                "not connected to the hub"
             };
             warn!("{what} runtime={} next_try_in={delay:.1?} error={error}", Quoted(runtime));
             self.wait_until(now + delay, LinkState::Waiting);

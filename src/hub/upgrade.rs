@@ -94,6 +94,7 @@ fn explain(plan: &DialPlan, host: &str, error: Error) -> DialError {
         Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             upgrade("it closed the connection".into(), None)
         }
+        Error::Protocol(_) => upgrade("what answers there does not speak it".into(), None),
         error => {
             let told = error.to_string();
             let hint = hint(&told);

@@ -228,7 +228,7 @@ fn a_peer_that_is_no_hub_is_told() {
         ("HTTP/1.1 301 Moved\r\nLocation: https://elsewhere/\r\n\r\n", "elsewhere"),
         ("HTTP/1.1 401 Unauthorized\r\n\r\n", "check hub.token"),
         ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "behind that proxy is away"),
-        ("SSH-2.0-OpenSSH_9\r\n\r\n", "does not speak WebSocket"),
+        ("SSH-2.0-OpenSSH_9\r\n\r\n", "does not speak it"),
     ] {
         let hub = FakeHub::new();
         let runtime = Runtime::start(settings(hub.address));

@@ -13,16 +13,16 @@ mod client;
 mod exchange;
 mod failure;
 mod origin;
-mod proxy;
+pub(crate) mod proxy;
 mod request;
 #[cfg(test)]
-mod test_server;
+pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tls")]
-mod tls;
+pub(crate) mod tls;
 #[cfg(all(test, feature = "tls"))]
-mod tls_tests;
+pub(crate) mod tls_tests;
 mod turn;
 
 use std::sync::Arc;

@@ -33,6 +33,11 @@ impl Tls {
         Self { ca_file, roots: OnceLock::new() }
     }
 
+    /// The same with a connector that is there already, whatever it trusts.
+    pub fn made(connector: TlsConnector) -> Self {
+        Self { ca_file: None, roots: OnceLock::from(Arc::new(connector)) }
+    }
+
     fn roots(&self) -> Result<Arc<TlsConnector>, TlsFailure> {
         if let Some(roots) = self.roots.get() {
             return Ok(Arc::clone(roots));

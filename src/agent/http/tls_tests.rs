@@ -20,7 +20,7 @@ fn openssl(directory: &Path, arguments: &str) {
 }
 
 /// An authority in `ca.pem`, and a certificate of it for 127.0.0.1.
-fn authority() -> (TempDir, Identity) {
+pub fn authority() -> (TempDir, Identity) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
@@ -37,7 +37,7 @@ fn authority() -> (TempDir, Identity) {
     (directory, identity)
 }
 
-fn serve_tls(identity: Identity) -> Server {
+pub fn serve_tls(identity: Identity) -> Server {
     let acceptor = TlsAcceptor::new(identity).unwrap();
     serve_through(
         "https",

@@ -12,7 +12,7 @@ mod text;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::config::{self, Environment, Options, ProcessEnvironment};
 
@@ -24,12 +24,12 @@ pub use report::{EndpointReport, Finding, Report};
 
 /// Find every problem of a configuration, and tell what each endpoint would do.
 /// Exit code 0: it can be used, 78: it cannot.
-#[derive(FromArgs, Debug, Default)]
+#[derive(FromArgs, ArgsInfo, Debug, Default)]
 #[argh(subcommand, name = "check")]
 pub struct Check {
     /// configuration file; without it the first that exists of `$AMURG_CONFIG`,
     /// ./config.json, ~/.config/amurg/config.json, /etc/amurg/config.json
-    #[argh(option, short = 'c')]
+    #[argh(option, short = 'c', arg_name = "file")]
     pub config: Option<PathBuf>,
 
     /// print JSON

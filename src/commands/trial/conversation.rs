@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, after, never, select};
 
-use super::input::{INTERRUPTED, Input, Interrupt};
+use super::super::exit::INTERRUPTED;
+use super::input::{Input, Interrupt};
 use super::screen::Screen;
 use crate::commands::exit;
 use crate::config::{Endpoint, Profile};

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::config::expand::literal;
+
 /// Their configuration, as a person would write it.
 pub(super) fn config() -> String {
     let (mut shell, mut echo) = programs();
@@ -39,11 +41,6 @@ fn programs() -> (Value, Value) {
 /// start where the runtime starts them by itself.
 fn here() -> Option<String> {
     std::env::current_dir().ok()?.to_str().map(literal)
-}
-
-/// A text that is no `${NAME}`, whatever it holds.
-fn literal(path: &str) -> String {
-    path.replace("${", "$${")
 }
 
 #[cfg(not(windows))]

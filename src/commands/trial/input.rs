@@ -8,10 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::warn;
 
+use super::super::exit::INTERRUPTED;
 use crate::threads;
-
-/// Exit code of a program that Ctrl-C ended, as shells have it.
-pub(super) const INTERRUPTED: u8 = 130;
 
 /// Lines, in order. The channel closes at the end of the input (Ctrl-D).
 pub(super) struct Input {

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
+use super::super::terminal::is_coloured;
+
 const DIM: &str = "\x1b[2m";
 const RED: &str = "\x1b[31m";
 const PLAIN: &str = "\x1b[0m";
@@ -53,11 +55,8 @@ impl Screen {
     pub fn of_terminal() -> Self {
         let err = io::stderr();
         let shown = err.is_terminal();
-        // https://no-color.org: set and not empty.
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let can = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
         Self {
-            colours: shown && can && !plain,
+            colours: is_coloured(&err),
             prompts: shown && io::stdin().is_terminal(),
             shared: shown && io::stdout().is_terminal(),
             out: Box::new(io::stdout()),

@@ -1,0 +1,38 @@
+//! What the terminal can do, and what its user wants of it.
+
+use std::io::IsTerminal;
+
+/// Whether escape sequences may be written to the stream: it is a terminal that
+/// knows them, and `NO_COLOR` (<https://no-color.org>) does not ask for none.
+pub fn is_coloured(stream: &impl IsTerminal) -> bool {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let can = std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+    stream.is_terminal() && can && !plain
+}
+
+/// Columns of the terminal on stdout; `None` where there is none.
+#[cfg(unix)]
+pub fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0).then(|| size.ws_col.into())
+}
+
+/// Columns of the terminal on stdout: the least a console has.
+#[cfg(not(unix))]
+pub fn columns() -> Option<usize> {
+    std::io::stdout().is_terminal().then_some(80)
+}
+
+/// Whether the locale writes UTF-8, so that block characters can be shown.
+pub fn is_utf8() -> bool {
+    // The first that is set decides, as in the C library.
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .filter_map(std::env::var_os)
+        .find(|value| !value.is_empty());
+    cfg!(windows)
+        || locale.is_some_and(|locale| {
+            let locale = locale.to_string_lossy().to_lowercase();
+            locale.contains("utf-8") || locale.contains("utf8")
+        })
+}
