@@ -231,6 +231,8 @@ fn quiet_prints_problems_and_nothing_else() {
                [{{"id": "t", "profile": "generic-cli", "cli": {{"command": "{command}"}}}}]}}"#
         );
         fs::write(&path, text.replace('\n', " ")).unwrap();
+        // A token that everybody may read is worth a warning.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let mut out = Vec::new();
         let arguments = Check { quiet: true, ..named("config.json") };
         assert_eq!(check(&arguments, &machine.environment, &mut out), code);
