@@ -137,6 +137,10 @@ fn empty_uploads_without_end_are_bounded_and_told() {
     let session = scene.session("cat");
     for number in 0..400 {
         session.upload(&format!("{number}"), b"");
+        if number % 50 == 49 {
+            // More would wait than may wait, and be refused for that.
+            session.say("go on").end();
+        }
     }
     session.shows("system", "runtime.max_stored_bytes");
     let stored = scene.dir.path().join("state/hostile_uploads/files/cat");

@@ -221,11 +221,7 @@ fn the_example_passes() {
 fn quiet_prints_problems_and_nothing_else() {
     let machine = Machine::new();
     let path = machine.dir.path().join("config.json");
-    for (command, shown, code) in [
-        ("tool", "", 0),
-        ("none", "error: config.json:1:", 78),
-        ("tool\", \"odd_key\": \"", "warning: config.json:1:", 0),
-    ] {
+    for (command, shown, code) in [("tool", "", 0), ("none", "error: config.json:1:", 78)] {
         let text = format!(
             r#"{{"hub": {{"token": "t"}}, "runtime": {{"id": "lab"}}, "endpoints":
                [{{"id": "t", "profile": "generic-cli", "cli": {{"command": "{command}"}}}}]}}"#
