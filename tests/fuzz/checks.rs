@@ -52,11 +52,13 @@ pub fn config(data: &[u8]) {
     }
 }
 
+/// Longest input of a check that is quadratic, in bytes.
+const LONGEST: usize = 4096;
+
 /// What an adapter writes comes apart into the same lines however it is read,
 /// and each line is a message or is not.
 pub fn adapter(data: &[u8]) {
     let (size, text) = data.split_first().map_or((1, data), |(first, rest)| (*first, rest));
-    const LONGEST: usize = 4096;
     let cut = |pieces: &mut dyn Iterator<Item = &[u8]>| {
         let mut found = Vec::new();
         let mut lines = lines::Lines::bounded(LONGEST);
