@@ -21,6 +21,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use log::{error, info, warn};
 
 use super::backoff::Backoff;
+use super::clock;
 use super::credentials::{Credentials, Next, Origin};
 use super::dial::{self, Cancel, DialError, DialPlan, Dialed};
 use super::end::LinkEnd;
@@ -231,7 +232,7 @@ impl Supervisor {
         self.generation += 1;
         let generation = self.generation;
         let (token, origin) = self.credentials.next();
-        let plan = self.plan(token);
+        let plan = DialPlan::new(&self.settings, token, Arc::clone(&self.shared.traffic));
         let limits = plan.limits;
         let cancel = Cancel::default();
         let (called_off, to_self) = (cancel.clone(), self.to_self.clone());
@@ -264,21 +265,6 @@ impl Supervisor {
         self.phase = Phase::Dialing { cancel, origin, late_at };
     }
 
-    fn plan(&self, token: Secret) -> DialPlan {
-        let settings = &self.settings;
-        DialPlan {
-            hub: settings.hub.clone(),
-            runtime_id: settings.runtime_id.clone(),
-            org_id: settings.org_id.clone(),
-            registrations: Arc::clone(&settings.registrations),
-            token,
-            proxies: settings.proxies.clone(),
-            largest_message: settings.largest_message,
-            limits: settings.timing.dial,
-            traffic: Arc::clone(&self.shared.traffic),
-        }
-    }
-
     fn registered(&mut self, dialed: Dialed) {
         if !matches!(self.phase, Phase::Dialing { .. }) {
             return;
@@ -295,8 +281,10 @@ impl Supervisor {
             report.total()
         );
         self.credentials.registered();
-        if std::mem::take(&mut self.unseen_loss) {
-            self.redials.plan(&self.settings.timing.redials, now);
+        let redials = &self.settings.timing.redials;
+        let booted = first && clock::since_boot().is_some_and(|since| since < redials.after_boot);
+        if std::mem::take(&mut self.unseen_loss) || booted {
+            self.redials.plan(redials, now);
         }
         self.tell_writer(LinkCommand::Attach(Arc::clone(&link)));
         let args = ReaderArgs {
@@ -408,14 +396,8 @@ impl Supervisor {
         let new = &self.settings;
         self.backoff.reconfigure(new.hub.reconnect_interval, new.hub.max_reconnect_delay);
         let other_token = old.token != new.token;
-        let other_hub = old.hub.url != new.hub.url || old.runtime_id != new.runtime_id;
-        let other_way = other_hub
-            || old.org_id != new.org_id
-            || old.registrations != new.registrations
-            || old.hub.tls_skip_verify != new.hub.tls_skip_verify
-            || old.hub.tls_ca_file != new.hub.tls_ca_file
-            || old.hub.tls_client_cert != new.hub.tls_client_cert
-            || old.hub.tls_client_key != new.hub.tls_client_key;
+        let other_hub = new.is_other_hub(&old);
+        let other_way = new.needs_other_connection(&old);
         if other_token || other_hub {
             self.credentials = Credentials::new(new.token.clone(), Arc::clone(&new.tokens));
         }
