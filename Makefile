@@ -3,11 +3,18 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 DESTDIR ?=
 FEATURES ?=
+SECONDS ?= 60
+MINUTES ?= 1
+SEED ?=
+TARGET ?=
+SCALE ?= quick
+COMPARE ?=
+ONLY ?=
 MESSAGE ?= echo $$((6*7))
 FEATURE_FLAGS := $(if $(filter plain,$(FEATURES)),--no-default-features,$(if $(FEATURES),--no-default-features --features $(FEATURES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help try build build-runtime test lint doc install clean
+.PHONY: help try build build-runtime test soak bench bench-check bench-accept lint doc fuzz deny install clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -25,13 +32,31 @@ build-runtime: build ## The same, by its older name
 test: ## Run every test
 	$(CARGO) test --no-fail-fast $(FEATURE_FLAGS)
 
+soak: ## Everything at once, every fault, for MINUTES=1 (SEED= repeats a run)
+	MINUTES=$(MINUTES) $(if $(SEED),SEED=$(SEED)) $(CARGO) test --test soak -- --ignored --nocapture
+
+bench: ## Measure the release binary (SCALE=full, COMPARE=other/amurg-runtime, ONLY=echo)
+	$(CARGO) bench $(FEATURE_FLAGS) --bench runtime -- --scale $(SCALE) $(if $(COMPARE),--compare $(abspath $(COMPARE))) $(if $(ONLY),--only $(ONLY))
+
+bench-check: ## Compare instruction counts of the hot paths with the baseline
+	$(CARGO) bench --quiet $(FEATURE_FLAGS) --bench runtime -- --check
+
+bench-accept: ## Make the instruction counts of this build the baseline
+	$(CARGO) bench --quiet $(FEATURE_FLAGS) --bench runtime -- --accept
+
 lint: ## Formatting and clippy, warnings as errors
 	$(CARGO) fmt --check
-	RUSTFLAGS="-D warnings" $(CARGO) clippy --all-targets
-	RUSTFLAGS="-D warnings" $(CARGO) clippy --all-targets --no-default-features
+	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets --no-default-features -- -D warnings
 
 doc: ## Build the documentation, private items too: the tour of the house
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+
+fuzz: ## Fuzz every reader of foreign bytes for SECONDS (60) each; TARGET= for one
+	@scripts/fuzz.sh $(SECONDS) $(TARGET)
+
+deny: ## Check licences, advisories, sources and duplicates of the dependencies
+	@scripts/deny.sh
 
 install: build ## Install the binary under PREFIX (/usr/local)
 	install -D -m 0755 bin/amurg-runtime $(DESTDIR)$(PREFIX)/bin/amurg-runtime

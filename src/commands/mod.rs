@@ -24,13 +24,14 @@ pub mod version;
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 
 use crate::agent::process::launch::MODE;
 use crate::config::{self, Config, Loaded, Options, ProcessEnvironment};
+use crate::state;
 
 /// Amurg Runtime: connects the agents of this machine to an Amurg Hub.
 #[derive(FromArgs, ArgsInfo)]
@@ -151,10 +152,25 @@ fn load(named: Option<&Path>, options: Options) -> Result<Loaded, u8> {
 fn load_for_reload(named: Option<&Path>, options: Options) -> Result<Loaded, String> {
     let environment = ProcessEnvironment;
     let found = config::find(named, &environment).map_err(|none| none.to_string())?;
-    config::load(&found.path, &environment, options).map_err(|problems| problems.to_string())
+    let mut loaded = config::load(&found.path, &environment, options)
+        .map_err(|problems| problems.to_string())?;
+    keep_state(&mut loaded.config.runtime);
+    Ok(loaded)
 }
 
 /// Reads what a command needs that only has to find the running one.
 fn load_quietly(named: Option<&Path>) -> Result<Config, u8> {
-    load(named, Options { token_optional: true }).map(|loaded| loaded.config)
+    let mut config = load(named, Options { token_optional: true })?.config;
+    keep_state(&mut config.runtime);
+    Ok(config)
+}
+
+/// Moves the state to where it can be kept, if its own place is read-only, and
+/// returns the latter.
+fn keep_state(runtime: &mut config::Runtime) -> Option<PathBuf> {
+    let place = state::stand_in(&runtime.state_dir)?;
+    if let Ok(below) = runtime.file_storage_path.strip_prefix(&runtime.state_dir) {
+        runtime.file_storage_path = place.join(below);
+    }
+    Some(std::mem::replace(&mut runtime.state_dir, place))
 }

@@ -53,7 +53,8 @@ pub fn run(arguments: &Run) -> u8 {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let config = loaded.config;
+    let mut config = loaded.config;
+    let read_only = super::keep_state(&mut config.runtime);
     let level = arguments.log_level.unwrap_or(config.runtime.log_level);
     let _guard = match logging::init(level, arguments.log_format) {
         Ok(guard) => guard,
@@ -65,6 +66,14 @@ pub fn run(arguments: &Run) -> u8 {
     logging::abort_on_panic();
     for warning in &loaded.warnings {
         warn!("{}", warning.in_one_line());
+    }
+    if let Some(read_only) = read_only {
+        warn!(
+            "the place of the state is read-only; it is kept elsewhere and lost with this container \
+             or boot: mount a volume or set runtime.state_dir configured={} instead={}",
+            read_only.display(),
+            config.runtime.state_dir.display()
+        );
     }
     match serve(arguments.config.as_deref(), config) {
         Ok(()) => exit::OK,

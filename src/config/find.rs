@@ -64,7 +64,11 @@ pub fn find(named: Option<&Path>, environment: &dyn Environment) -> Result<Found
         .chain(personal(environment))
         .chain(cfg!(unix).then(|| PathBuf::from(SYSTEM)))
         .collect();
-    let exists = |path: &&PathBuf| environment.current_dir().join(path).exists();
+    // One that was asked for and is hidden by its directory is there: reading it tells.
+    let exists = |path: &&PathBuf| {
+        let is_wanted = from_variable.as_ref() == Some(*path);
+        environment.current_dir().join(path).try_exists().unwrap_or(is_wanted)
+    };
     match looked_at.iter().find(exists) {
         Some(path) => {
             let passed_over = from_variable.filter(|wanted| wanted != path);

@@ -139,7 +139,7 @@ pub fn examine_file(path: &Path, environment: &dyn Environment, options: Options
             }
             Err(error) => {
                 let line = bytes[..error.valid_up_to()].split(|b| *b == b'\n').count();
-                (format!("is not UTF-8 (line {line})"), "save the file as UTF-8")
+                (format!("is not UTF-8 (line {line})"), "save the file as UTF-8".into())
             }
         },
         Err(error) => error,
@@ -150,7 +150,7 @@ pub fn examine_file(path: &Path, environment: &dyn Environment, options: Options
         path: String::new(),
         position: None,
         message,
-        hint: Some(hint.into()),
+        hint: Some(hint),
     };
     let problems = Problems { errors: vec![problem], warnings: Vec::new() };
     examination(source, problems, Decided::default())
@@ -247,26 +247,48 @@ fn examination(source: Source, problems: Problems, decided: Decided) -> Examinat
 }
 
 /// The bytes of a file, or what is wrong with it and what to do.
-fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, (String, &'static str)> {
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, (String, String)> {
     let unreadable = |error: std::io::Error| {
         let hint = match error.kind() {
             std::io::ErrorKind::NotFound => {
-                "name an existing file with -config PATH, or write one with `amurg-runtime init`"
+                "name an existing file with -config PATH, or write one with `amurg-runtime init`".into()
             }
-            std::io::ErrorKind::PermissionDenied => "let the user this runs as read it",
-            _ => "name a readable file with -config PATH",
+            std::io::ErrorKind::PermissionDenied => let_read(path),
+            _ => "name a readable file with -config PATH".into(),
         };
         (format!("cannot be read: {error}"), hint)
     };
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
-        return Err(("is a directory".into(), "name the file in it"));
+        return Err(("is a directory".into(), "name the file in it".into()));
     }
     let mut bytes = Zeroizing::new(Vec::new());
     let file = File::open(path).map_err(unreadable)?;
     file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST_FILE {
-        return Err(("is larger than 1 MiB".into(), "is this the right file?"));
+        return Err(("is larger than 1 MiB".into(), "is this the right file?".into()));
     }
     Ok(bytes)
+}
+
+/// What to do about a file that is there and may not be read. The usual case is
+/// a private file of the host's that is mounted into a container.
+#[cfg(unix)]
+fn let_read(path: &Path) -> String {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let user = rustix::process::geteuid();
+    match fs::metadata(path) {
+        Ok(file) => format!(
+            "it belongs to user {} (mode {:04o}) and this runs as user {user}: `chown {user}` the file, \
+             also where it is mounted into a container from, or run this as its owner",
+            file.uid(),
+            file.permissions().mode() & 0o7777,
+        ),
+        Err(_) => format!("let user {user}, as which this runs, into the directory it is in"),
+    }
+}
+
+#[cfg(not(unix))]
+fn let_read(_path: &Path) -> String {
+    "let the user this runs as read it".into()
 }

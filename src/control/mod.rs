@@ -71,7 +71,12 @@ pub enum Answer {
 pub fn socket_path(state_dir: &Path, runtime_directory: Option<&Path>) -> PathBuf {
     let name = state_dir.file_name().unwrap_or("runtime".as_ref());
     match runtime_directory {
-        Some(directory) => directory.join(name).with_extension("sock"),
+        Some(directory) => {
+            // Not `with_extension`: an id may hold dots.
+            let mut file = name.to_owned();
+            file.push(".sock");
+            directory.join(file)
+        }
         None => state_dir.join("control.sock"),
     }
 }

@@ -17,6 +17,11 @@ pub fn admit(stream: &UnixStream) -> io::Result<()> {
     if peer.uid != geteuid() && !peer.uid.is_root() {
         return refuse("another user");
     }
+    // Root may anything, and where other users' processes are hidden from this
+    // one (`ProtectProc=`, `hidepid`), its parents are too.
+    if peer.uid.is_root() && !geteuid().is_root() {
+        return Ok(());
+    }
     if descends_from(peer.pid, getpid()) {
         return refuse("a process of an agent");
     }

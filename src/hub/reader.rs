@@ -127,9 +127,16 @@ impl Reader {
 
     fn decode(&self, text: &str) {
         self.args.shared.messages_in.fetch_add(1, Ordering::Relaxed);
-        trace!("message received text={}", Quoted(text));
         match inbound::decode(text) {
-            Ok(message) => self.hand_on(HubEvent::Message(message)),
+            Ok(message) => {
+                // The one message with a secret in it.
+                if matches!(message, Inbound::TokenRefresh { .. }) {
+                    trace!("message received type=runtime.token_refresh");
+                } else {
+                    trace!("message received text={}", Quoted(text));
+                }
+                self.hand_on(HubEvent::Message(message));
+            }
             Err(error) => warn!("message skipped error={}", Quoted(&error.to_string())),
         }
     }

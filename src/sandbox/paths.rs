@@ -4,28 +4,36 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::io::Errno;
 
 /// Most links on the way to a file, as in the kernel.
 const MOST_LINKS: usize = 40;
 
 /// Opens a path that neither is nor lies behind a symbolic link.
 ///
+/// Part by part, and not by `openat2`: under `RestrictSUIDSGID=` that call does
+/// not exist, because a filter cannot look into its arguments.
+///
 /// # Errors
 /// What the system said, with the path; for a link, what to do.
 pub fn open_strictly(path: &Path) -> io::Result<OwnedFd> {
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    openat2(rustix::fs::CWD, path, flags, Mode::empty(), resolve).map_err(|errno| match errno {
-        rustix::io::Errno::LOOP => {
+    let told = |errno: Errno| name(path, &errno.into());
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut reached = None;
+    for part in path.components() {
+        let above = reached.as_ref().map_or(CWD, OwnedFd::as_fd);
+        let opened = openat(above, part.as_os_str(), flags, Mode::empty()).map_err(told)?;
+        if FileType::from_raw_mode(fstat(&opened).map_err(told)?.st_mode) == FileType::Symlink {
             let advice = "is, or lies behind, a symbolic link; write the path it leads to instead";
-            io::Error::other(format!("{} {advice}", path.display()))
+            return Err(io::Error::other(format!("{} {advice}", path.display())));
         }
-        _ => name(path, &errno.into()),
-    })
+        reached = Some(opened);
+    }
+    reached.ok_or_else(|| told(Errno::NOENT))
 }
 
 /// Opens a path of the system: links in it belong to the administrator. `None`:
@@ -36,7 +44,7 @@ pub fn open_strictly(path: &Path) -> io::Result<OwnedFd> {
 pub fn open_of_system(path: &Path) -> io::Result<Option<OwnedFd>> {
     match rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
         Ok(fd) => Ok(Some(fd)),
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(errno) => Err(name(path, &errno.into())),
     }
 }

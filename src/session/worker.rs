@@ -401,8 +401,9 @@ impl Worker {
                 if let Some(decision) = self.permissions.ask(&request, Instant::now()) {
                     self.agent.permission(&request.request_id, decision);
                 } else {
-                    self.output.permission_request(&request);
+                    // Noted first: the answer may be quicker than this thread.
                     self.arm_permission();
+                    self.output.permission_request(&request);
                 }
             }
             AgentEvent::Closed => self.state = State::Ended,

@@ -8,6 +8,7 @@ pub mod dir;
 mod disk;
 pub mod journal;
 mod lock;
+mod stand_in;
 pub mod token;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use self::journal::records::{
 };
 pub use self::journal::{Health, Journal};
 pub use self::lock::Held;
+pub use self::stand_in::stand_in;
 
 /// The owner's end of everything here.
 pub struct State {

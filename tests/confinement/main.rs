@@ -5,6 +5,7 @@
 mod children;
 mod enforcement;
 mod layers;
+mod limits;
 mod room;
 mod ways_out;
 mod works;

@@ -85,9 +85,10 @@ fn a_stop_interrupts_the_command_and_keeps_the_shell() {
 
 #[test]
 fn a_program_that_ignores_the_interrupt_is_ended_after_its_grace() {
-    let stubborn = "trap '' INT; while read line; do sleep 1000; done";
+    let stubborn = "trap '' INT; echo ready; while read line; do sleep 1000; done";
     let scene = scene("shell_stubborn", cli("sh", "bash", &["-c", stubborn])).start();
     let session = scene.session("sh");
+    session.shows("stdout", "ready\n");
     let turn = session.say("go");
     turn.started();
     session.stop();

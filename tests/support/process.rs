@@ -169,9 +169,9 @@ pub struct RuntimeProcess {
 impl RuntimeProcess {
     /// Starts it; what it writes to stderr is appended to `log`, line by line.
     pub fn spawn(mut command: Command, log: &Arc<Log>) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the runtime starts");
-        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        command.stderr(Stdio::piped());
+        let mut runtime = Self::start(command);
+        let stderr = BufReader::new(runtime.child.stderr.take().expect("a pipe"));
         let log = Arc::clone(log);
         // Ends with the last process that holds the pipe.
         thread::Builder::new()
@@ -182,6 +182,13 @@ impl RuntimeProcess {
                 }
             })
             .expect("a thread");
+        runtime
+    }
+
+    /// Starts it; its stderr goes where the command has it.
+    pub fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command.spawn().expect("the runtime starts");
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).expect("a pidfd");
         Self { child, pidfd, status: None }

@@ -1,6 +1,7 @@
 //! One session of a scene, and its turns, as their user sees them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use amurg_runtime::loopback::{Frame, Output};
 
@@ -124,6 +125,12 @@ impl Turn<'_> {
         ours.then(|| Arc::clone(frame))
     }
 
+    /// Whether it starts before `deadline`.
+    pub fn begins_before(&self, deadline: Instant) -> bool {
+        let ours = |frame: &Arc<Frame>| self.is_ours(frame, "turn.started");
+        self.scene.client.wait_for(deadline, ours).is_ok()
+    }
+
     /// Waits for its start.
     pub fn started(&self) -> &Self {
         self.wait_for("turn.started");
@@ -150,16 +157,25 @@ impl Turn<'_> {
     pub fn output_on(&self, channel: &str) -> String {
         self.started().end();
         let frames = self.scene.hub.frames();
+        // The same id again is the same entry, sent twice: that of an earlier
+        // turn too, which a reconnect may repeat behind our start.
         let mut seen = std::collections::HashSet::new();
-        frames
-            .iter()
-            .skip_while(|frame| self.is_ours(frame, "turn.started").is_none())
-            .take_while(|frame| self.is_ours(frame, "turn.completed").is_none())
-            .filter(|frame| frame.is("agent.output") && frame.session() == Some(&self.session))
-            .filter(|frame| frame.text_of("channel") == channel)
-            // The same id again is the same entry, sent twice.
-            .filter(|frame| seen.insert(frame.text_of("message_id").to_owned()))
-            .map(|frame| frame.text_of("content"))
-            .collect()
+        let mut open = false;
+        let mut output = String::new();
+        for frame in &frames {
+            if self.is_ours(frame, "turn.started").is_some() {
+                open = true;
+            } else if self.is_ours(frame, "turn.completed").is_some() {
+                break;
+            } else if frame.is("agent.output")
+                && frame.session() == Some(&self.session)
+                && seen.insert(frame.text_of("message_id").to_owned())
+                && open
+                && frame.text_of("channel") == channel
+            {
+                output += frame.text_of("content");
+            }
+        }
+        output
     }
 }

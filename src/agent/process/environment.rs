@@ -12,7 +12,8 @@ use super::mark::Mark;
 const ALWAYS: [&str; 4] = ["PATH", "HOME", "LANG", "TERM"];
 
 /// The service manager's word with the runtime, and the way to its credentials.
-const RUNTIME_ONLY: [&str; 2] = ["CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"];
+const RUNTIME_ONLY: [&str; 4] =
+    ["CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
 
 /// What a runtime gives its own children: inherited ones speak of somebody else's session.
 const GIVEN: [&str; 6] = [

@@ -15,6 +15,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::warn;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{
@@ -50,6 +51,26 @@ pub struct Launcher {
     pub reaper: Reaper,
 }
 
+/// The binary this process runs.
+fn own_binary() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        // The link stays good when the file is replaced by an upgrade.
+        let link = PathBuf::from("/proc/self/exe");
+        if link.exists() {
+            return Ok(link);
+        }
+        warn!(
+            "no /proc here: what an agent leaves behind cannot be found, and a shell's turn ends \
+             only by silence; mount it"
+        );
+        // An empty root: the name this was started by is what there is.
+        let name = PathBuf::from(std::env::args_os().next().unwrap_or_default());
+        let is_found_in_path = name.components().count() < 2;
+        return if is_found_in_path { Ok(name) } else { std::path::absolute(name) };
+    }
+    std::env::current_exe()
+}
+
 /// A running child. Its descriptors on our side do not block.
 #[derive(Debug)]
 pub struct Child {
@@ -70,15 +91,9 @@ impl Launcher {
     /// A launcher that is this very binary.
     ///
     /// # Errors
-    /// When the path of this binary cannot be told (not on Linux).
+    /// When the path of this binary cannot be told.
     pub fn new(reaper: Reaper, original: Original) -> io::Result<Self> {
-        // The link stays good when the file is replaced by an upgrade.
-        let program = if cfg!(target_os = "linux") {
-            PathBuf::from("/proc/self/exe")
-        } else {
-            std::env::current_exe()?
-        };
-        Ok(Self { program, original, groups: Groups::open().map(Arc::new), reaper })
+        Ok(Self { program: own_binary()?, original, groups: Groups::open().map(Arc::new), reaper })
     }
 
     /// Starts a child; returns when its program runs, or with what prevented

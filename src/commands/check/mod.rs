@@ -17,14 +17,14 @@ use argh::{ArgsInfo, FromArgs};
 use crate::config::{self, Environment, Options, ProcessEnvironment};
 
 use super::exit;
-use text::Text;
+use text::{Problems, Text};
 
 pub use facts::Fact;
 pub use report::{EndpointReport, Finding, Report};
 
 /// Find every problem of a configuration, and tell what each endpoint would do.
 /// Exit code 0: it can be used, 78: it cannot.
-#[derive(FromArgs, ArgsInfo, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug, Default)]
 #[argh(subcommand, name = "check")]
 pub struct Check {
     /// configuration file; without it the first that exists of `$AMURG_CONFIG`,
@@ -35,6 +35,10 @@ pub struct Check {
     /// print JSON
     #[argh(switch)]
     pub json: bool,
+
+    /// print problems only: nothing when there are none, as a service's first step wants it
+    #[argh(switch)]
+    pub quiet: bool,
 }
 
 /// Runs the command. 0: the configuration can be used; 78: it cannot.
@@ -50,7 +54,12 @@ fn check(arguments: &Check, environment: &dyn Environment, out: &mut dyn Write) 
             if let Some(path) = found.passed_over {
                 report.pass_over(&path);
             }
-            let shown = if arguments.json { report.to_json() } else { Text(&report).to_string() };
+            let shown = match (arguments.quiet, arguments.json) {
+                (true, _) if report.is_spotless() => String::new(),
+                (_, true) => report.to_json(),
+                (true, false) => Problems(&report).to_string(),
+                (false, false) => Text(&report).to_string(),
+            };
             (shown, report.ok())
         }
         Err(none) => (format!("{none}\n"), false),

@@ -94,6 +94,11 @@ impl Report {
         self.errors.is_empty()
     }
 
+    /// Whether there is nothing at all to say against it, not even a warning.
+    pub fn is_spotless(&self) -> bool {
+        self.errors.is_empty() && self.warnings.is_empty()
+    }
+
     /// Adds that `$AMURG_CONFIG` names a file that does not exist.
     pub fn pass_over(&mut self, path: &Path) {
         let message = format!(

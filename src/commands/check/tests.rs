@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::{self, FixedEnvironment, Options, ProcessEnvironment};
 use tempfile::TempDir;
@@ -40,6 +40,11 @@ impl Machine {
         let examination = config::examine(&text, name, &self.environment, Options::default());
         Report::of(&examination, &self.environment)
     }
+}
+
+/// The arguments that name a file and nothing else.
+fn named(path: impl Into<PathBuf>) -> Check {
+    Check { config: Some(path.into()), ..Check::default() }
 }
 
 /// Path, message and hint of every error.
@@ -208,19 +213,44 @@ fn the_example_passes() {
     let examination = config::examine_file(&path, &ProcessEnvironment, Options::default());
     let report = Report::of(&examination, &ProcessEnvironment);
     assert!(report.ok(), "{}", Text(&report).to_string());
-    let arguments = Check { config: Some(path), json: true };
+    let arguments = Check { json: true, ..named(path) };
     assert_eq!(check(&arguments, &ProcessEnvironment, &mut Vec::new()), 0);
+}
+
+#[test]
+fn quiet_prints_problems_and_nothing_else() {
+    let machine = Machine::new();
+    let path = machine.dir.path().join("config.json");
+    for (command, shown, code) in [
+        ("tool", "", 0),
+        ("none", "error: config.json:1:", 78),
+        ("tool\", \"odd_key\": \"", "warning: config.json:1:", 0),
+    ] {
+        let text = format!(
+            r#"{{"hub": {{"token": "t"}}, "runtime": {{"id": "lab"}}, "endpoints":
+               [{{"id": "t", "profile": "generic-cli", "cli": {{"command": "{command}"}}}}]}}"#
+        );
+        fs::write(&path, text.replace('\n', " ")).unwrap();
+        // A token that everybody may read is worth a warning.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut out = Vec::new();
+        let arguments = Check { quiet: true, ..named("config.json") };
+        assert_eq!(check(&arguments, &machine.environment, &mut out), code);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.starts_with(shown) && out.is_empty() == shown.is_empty(), "{out}");
+        assert!(!out.contains("can be used"), "{out}");
+    }
 }
 
 #[test]
 fn a_file_that_is_not_there_is_bad_configuration() {
     let machine = Machine::new();
-    for (config, words) in [
-        (Some("none.json".into()), "none.json: cannot be read"),
-        (None, "no configuration file was found"),
+    for (arguments, words) in [
+        (named("none.json"), "none.json: cannot be read"),
+        (Check::default(), "no configuration file was found"),
     ] {
         let mut out = Vec::new();
-        let code = check(&Check { config, json: false }, &machine.environment, &mut out);
+        let code = check(&arguments, &machine.environment, &mut out);
         let out = String::from_utf8(out).unwrap();
         assert!(code == 78 && out.contains(words), "{out}");
     }
@@ -233,7 +263,7 @@ fn a_variable_that_names_no_file_is_warned_of() {
     fs::copy(example, machine.dir.path().join("config.json")).unwrap();
     machine.environment.variables.insert("AMURG_CONFIG".into(), "/none.json".into());
     let mut out = Vec::new();
-    check(&Check { config: None, json: false }, &machine.environment, &mut out);
+    check(&Check::default(), &machine.environment, &mut out);
     let out = String::from_utf8(out).unwrap();
     assert!(out.starts_with("warning: config.json: $AMURG_CONFIG names \"/none.json\""), "{out}");
 }

@@ -40,6 +40,15 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// Displays a report's problems alone, in the order of the file, errors first.
+pub struct Problems<'a>(pub &'a Report);
+
+impl fmt::Display for Problems<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        problems(f, self.0, |_| true)
+    }
+}
+
 /// Whether a problem's path lies in the part of the file at `part`.
 fn belongs(path: &str, part: &str) -> bool {
     path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
