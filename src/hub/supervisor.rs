@@ -43,6 +43,9 @@ const MOST_DIALS: usize = 4;
 /// Beyond the limits of its steps, how long a dial may take to resolve names.
 const RESOLVER_LIMIT: Duration = Duration::from_secs(30);
 
+/// Until the writer has looked whether anything is pending.
+const A_MOMENT: Duration = Duration::from_millis(20);
+
 /// Connections that the hub ends at once, in a row, before it is suspected that
 /// another process uses this runtime's id.
 const SUSPICIOUS: u32 = 3;
@@ -98,7 +101,8 @@ pub struct Supervisor {
     dials: Arc<AtomicUsize>,
     /// When a shutdown must be over.
     deadline: Option<Instant>,
-    drained: bool,
+    /// In a shutdown: nothing is left to deliver, or nobody to deliver it to.
+    done: bool,
 }
 
 impl Supervisor {
@@ -133,7 +137,7 @@ impl Supervisor {
             ended_at_once: 0,
             dials: Arc::default(),
             deadline: None,
-            drained: false,
+            done: false,
         }
     }
 
@@ -141,7 +145,7 @@ impl Supervisor {
     pub fn run(mut self, writer: JoinHandle<Undelivered>) -> Undelivered {
         loop {
             let look_again = self.look(Instant::now());
-            if self.deadline.is_some_and(|deadline| self.drained || deadline <= Instant::now()) {
+            if self.deadline.is_some_and(|deadline| self.done || deadline <= Instant::now()) {
                 return self.finish(writer);
             }
             let until = [look_again, self.deadline].into_iter().flatten().min();
@@ -180,7 +184,7 @@ impl Supervisor {
                     self.ended(&end);
                 }
             }
-            Event::Writer(WriterEvent::Drained) => self.drained = true,
+            Event::Writer(WriterEvent::Drained) => self.done = true,
         }
     }
 
@@ -317,6 +321,8 @@ impl Supervisor {
         let Phase::Dialing { cancel, origin, .. } = &self.phase else { return };
         // One that is late must not come back after all.
         cancel.call_off();
+        // A shutdown does not wait for a hub that is not there.
+        self.done |= self.deadline.is_some();
         let next = self.credentials.failed(*origin, error.is_refusal());
         let now = Instant::now();
         self.shared.set_error(error.to_string());
@@ -426,13 +432,11 @@ impl Supervisor {
         self.deadline = Some(deadline);
         self.deliver = None;
         self.tell_writer(LinkCommand::Drain);
-        // One more try for what is pending, unless it is pointless.
-        let status = self.shared.snapshot();
-        if let Phase::Waiting { until } = &mut self.phase
-            && status.pending > 0
-            && status.state != LinkState::Refused
-        {
-            *until = Instant::now();
+        // One more try, unless it is pointless: the hub refuses, or the writer
+        // says in a moment that nothing is pending.
+        if let Phase::Waiting { until } = &mut self.phase {
+            *until = Instant::now() + A_MOMENT;
+            self.done = self.shared.snapshot().state == LinkState::Refused;
         }
     }
 

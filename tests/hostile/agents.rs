@@ -73,7 +73,8 @@ fn files_that_may_not_be_taken_are_told_and_not_kept() {
 /// As many as the machine lets one have in a second; all end with the session.
 #[test]
 fn what_forks_without_end_ends_with_its_session() {
-    let forks = "i=0; while [ $i -lt 300 ]; do setsid sleep 1000 & i=$((i+1)); done; echo done; wait";
+    let forks =
+        "i=0; while [ $i -lt 300 ]; do setsid sleep 1000 & i=$((i+1)); done; echo done; wait";
     let scene = beside("hostile_forks").agent(cli("forks", "sh", &["-c", forks])).start();
     let session = scene.session("forks");
     session.shows("stdout", "done");
@@ -109,7 +110,9 @@ fn a_confined_agent_is_confined_through_the_whole_runtime() {
     let turn = session.say("");
     turn.ended(0);
     let said = turn.output();
-    for refused in ["shadow: Permission", "secret: Permission", "environ: Permission", "fd': Permission"] {
+    for refused in
+        ["shadow: Permission", "secret: Permission", "environ: Permission", "fd': Permission"]
+    {
         assert!(said.contains(refused), "{refused}: {said}");
     }
     assert!(said.contains("\n\ntmp\n") && said.contains("Operation not permitted"), "{said}");

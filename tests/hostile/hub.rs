@@ -116,7 +116,8 @@ fn pushes_without_end_leave_the_last_one_in_force() {
     let scene = cat("hostile_pushes").start();
     let session = scene.session("cat");
     for number in 0..2_000 {
-        let limits = json!({ "session_timeout": format!("{}s", 60 + number % 7), "max_sessions": 2 });
+        let limits =
+            json!({ "session_timeout": format!("{}s", 60 + number % 7), "max_sessions": 2 });
         scene.client.config_update("cat", None, Some(limits));
         scene.client.config_update("cat", Some(json!({ "cwd": "/" })), None);
     }
@@ -124,7 +125,8 @@ fn pushes_without_end_leave_the_last_one_in_force() {
     scene.session("cat").close();
     let third = scene.try_session("cat").and_then(|_| scene.try_session("cat"));
     assert!(third.is_err_and(|error| error.contains('2')));
-    let acks = || scene.hub.frames().iter().filter(|frame| frame.kind().ends_with("config_ack")).count();
+    let acks =
+        || scene.hub.frames().iter().filter(|frame| frame.kind().ends_with("config_ack")).count();
     let all = scene.client.wait_for(soon(), |_| (acks() == 4_000).then_some(()));
     assert!(all.is_ok(), "{} acks", acks());
 }

@@ -63,6 +63,7 @@ fn the_tokens_are_in_no_child_no_log_and_no_file_but_their_own() {
         // A refused one is forgotten.
         assert!(files == expected || files.is_empty(), "{files:?}");
     }
-    let open = |path: &Path| fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o77 != 0);
+    let open =
+        |path: &Path| fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o77 != 0);
     assert!(!open(&config) && !open(&kept));
 }
