@@ -117,6 +117,14 @@ fn suspend(before: Duration, after: Duration) -> Option<Duration> {
     after.checked_sub(before).filter(|slept| *slept >= SHORTEST_SUSPEND)
 }
 
+/// How long ago this machine booted, where that can be told.
+pub fn since_boot() -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    return Duration::try_from(clock_gettime(ClockId::Boottime)).ok();
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 /// How long this machine has slept since it booted.
 #[cfg(target_os = "linux")]
 fn time_asleep() -> Duration {

@@ -14,6 +14,7 @@ use log::{debug, warn};
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, WebSocket};
 
+use super::HubSettings;
 use super::connect;
 pub use super::dial_error::{DialError, DialReport};
 use super::hello;
@@ -46,6 +47,23 @@ pub struct DialPlan {
     pub limits: DialLimits,
     /// Where bytes are counted.
     pub traffic: Arc<Traffic>,
+}
+
+impl DialPlan {
+    /// What these settings say, with that token for the hello.
+    pub fn new(settings: &HubSettings, token: Secret, traffic: Arc<Traffic>) -> Self {
+        Self {
+            hub: settings.hub.clone(),
+            runtime_id: settings.runtime_id.clone(),
+            org_id: settings.org_id.clone(),
+            registrations: Arc::clone(&settings.registrations),
+            token,
+            proxies: settings.proxies.clone(),
+            largest_message: settings.largest_message,
+            limits: settings.timing.dial,
+            traffic,
+        }
+    }
 }
 
 /// How long each step of a dial may take.
@@ -302,8 +320,17 @@ pub(super) fn websocket_config(largest_message: usize) -> WebSocketConfig {
         .max_frame_size(Some(largest_message))
 }
 
-/// Says goodbye on a connection that was only dialled to see whether it works.
-pub fn hang_up(mut dialed: Dialed) {
+/// Dials once to see whether it works, with the configured token, and hangs up.
+/// The hub takes it for this runtime: one that runs loses its connection by it
+/// and dials again.
+///
+/// # Errors
+/// The step that failed, with what can be done.
+pub fn probe(settings: &HubSettings) -> Result<DialReport, DialError> {
+    let plan = DialPlan::new(settings, settings.token.clone(), Arc::default());
+    let mut dialed = dial(&plan, &Cancel::default()).map_err(|failure| failure.error)?;
+    // It works, however the goodbye is taken.
     let _ = dialed.socket.send(Message::Close(None));
     dialed.socket.get_mut().finish();
+    Ok(dialed.report)
 }

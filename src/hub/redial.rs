@@ -5,7 +5,8 @@
 //! runtime is connected, shown as offline and sent nothing. Such a hub never
 //! pings. So after a loss in which the hub cannot have seen a close, it is
 //! dialled again some minutes later, several times. An open turn puts each off,
-//! but not for ever. Pure: moments are passed in.
+//! but not for ever. A machine that has only just booted may have lost its power
+//! before, which nobody saw either. Pure: moments are passed in.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -17,12 +18,18 @@ pub struct RedialTimes {
     pub after: Vec<Duration>,
     /// How long an open turn may put one off.
     pub put_off: Duration,
+    /// A first registration so soon after the machine booted follows a loss.
+    pub after_boot: Duration,
 }
 
 impl Default for RedialTimes {
     fn default() -> Self {
         let minute = Duration::from_secs(60);
-        Self { after: vec![4 * minute, 15 * minute, 60 * minute], put_off: 5 * minute }
+        Self {
+            after: vec![4 * minute, 15 * minute, 60 * minute],
+            put_off: 5 * minute,
+            after_boot: 10 * minute,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use log::{debug, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tungstenite::error::ProtocolError;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Bytes, Error, Utf8Bytes};
@@ -142,7 +143,7 @@ impl Sending {
     pub fn into_end(self, seen: LinkEnd) -> LinkEnd {
         match (self.over, seen) {
             // The reader saw why writing failed.
-            (Some(LinkEnd::Broken(_)), LinkEnd::Closed(Some(farewell))) => {
+            (Some(LinkEnd::Broken(_) | LinkEnd::Closed(_)), LinkEnd::Closed(Some(farewell))) => {
                 LinkEnd::Closed(Some(farewell))
             }
             (Some(over), _) => over,
@@ -233,6 +234,9 @@ impl Sending {
                 self.buffer = Buffer::FlushFirst;
             }
             WriteOutcome::Failed(Error::Io(error)) => self.give_up(LinkEnd::failed(&error)),
+            WriteOutcome::Failed(Error::Protocol(ProtocolError::SendAfterClosing)) => {
+                self.give_up(LinkEnd::Closed(None));
+            }
             WriteOutcome::Failed(error) => self.give_up(LinkEnd::Broken(error.to_string())),
         }
     }

@@ -21,6 +21,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use log::{error, info, warn};
 
 use super::backoff::Backoff;
+use super::clock;
 use super::credentials::{Credentials, Next, Origin};
 use super::dial::{self, Cancel, DialError, DialPlan, Dialed};
 use super::end::LinkEnd;
@@ -41,6 +42,9 @@ const MOST_DIALS: usize = 4;
 
 /// Beyond the limits of its steps, how long a dial may take to resolve names.
 const RESOLVER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Until the writer has looked whether anything is pending.
+const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// Connections that the hub ends at once, in a row, before it is suspected that
 /// another process uses this runtime's id.
@@ -97,7 +101,8 @@ pub struct Supervisor {
     dials: Arc<AtomicUsize>,
     /// When a shutdown must be over.
     deadline: Option<Instant>,
-    drained: bool,
+    /// In a shutdown: nothing is left to deliver, or nobody to deliver it to.
+    done: bool,
 }
 
 impl Supervisor {
@@ -132,7 +137,7 @@ impl Supervisor {
             ended_at_once: 0,
             dials: Arc::default(),
             deadline: None,
-            drained: false,
+            done: false,
         }
     }
 
@@ -140,7 +145,7 @@ impl Supervisor {
     pub fn run(mut self, writer: JoinHandle<Undelivered>) -> Undelivered {
         loop {
             let look_again = self.look(Instant::now());
-            if self.deadline.is_some_and(|deadline| self.drained || deadline <= Instant::now()) {
+            if self.deadline.is_some_and(|deadline| self.done || deadline <= Instant::now()) {
                 return self.finish(writer);
             }
             let until = [look_again, self.deadline].into_iter().flatten().min();
@@ -179,7 +184,7 @@ impl Supervisor {
                     self.ended(&end);
                 }
             }
-            Event::Writer(WriterEvent::Drained) => self.drained = true,
+            Event::Writer(WriterEvent::Drained) => self.done = true,
         }
     }
 
@@ -231,7 +236,7 @@ impl Supervisor {
         self.generation += 1;
         let generation = self.generation;
         let (token, origin) = self.credentials.next();
-        let plan = self.plan(token);
+        let plan = DialPlan::new(&self.settings, token, Arc::clone(&self.shared.traffic));
         let limits = plan.limits;
         let cancel = Cancel::default();
         let (called_off, to_self) = (cancel.clone(), self.to_self.clone());
@@ -264,21 +269,6 @@ impl Supervisor {
         self.phase = Phase::Dialing { cancel, origin, late_at };
     }
 
-    fn plan(&self, token: Secret) -> DialPlan {
-        let settings = &self.settings;
-        DialPlan {
-            hub: settings.hub.clone(),
-            runtime_id: settings.runtime_id.clone(),
-            org_id: settings.org_id.clone(),
-            registrations: Arc::clone(&settings.registrations),
-            token,
-            proxies: settings.proxies.clone(),
-            largest_message: settings.largest_message,
-            limits: settings.timing.dial,
-            traffic: Arc::clone(&self.shared.traffic),
-        }
-    }
-
     fn registered(&mut self, dialed: Dialed) {
         if !matches!(self.phase, Phase::Dialing { .. }) {
             return;
@@ -295,8 +285,10 @@ impl Supervisor {
             report.total()
         );
         self.credentials.registered();
-        if std::mem::take(&mut self.unseen_loss) {
-            self.redials.plan(&self.settings.timing.redials, now);
+        let redials = &self.settings.timing.redials;
+        let booted = first && clock::since_boot().is_some_and(|since| since < redials.after_boot);
+        if std::mem::take(&mut self.unseen_loss) || booted {
+            self.redials.plan(redials, now);
         }
         self.tell_writer(LinkCommand::Attach(Arc::clone(&link)));
         let args = ReaderArgs {
@@ -329,6 +321,8 @@ impl Supervisor {
         let Phase::Dialing { cancel, origin, .. } = &self.phase else { return };
         // One that is late must not come back after all.
         cancel.call_off();
+        // A shutdown does not wait for a hub that is not there.
+        self.done |= self.deadline.is_some();
         let next = self.credentials.failed(*origin, error.is_refusal());
         let now = Instant::now();
         self.shared.set_error(error.to_string());
@@ -408,14 +402,8 @@ impl Supervisor {
         let new = &self.settings;
         self.backoff.reconfigure(new.hub.reconnect_interval, new.hub.max_reconnect_delay);
         let other_token = old.token != new.token;
-        let other_hub = old.hub.url != new.hub.url || old.runtime_id != new.runtime_id;
-        let other_way = other_hub
-            || old.org_id != new.org_id
-            || old.registrations != new.registrations
-            || old.hub.tls_skip_verify != new.hub.tls_skip_verify
-            || old.hub.tls_ca_file != new.hub.tls_ca_file
-            || old.hub.tls_client_cert != new.hub.tls_client_cert
-            || old.hub.tls_client_key != new.hub.tls_client_key;
+        let other_hub = new.is_other_hub(&old);
+        let other_way = new.needs_other_connection(&old);
         if other_token || other_hub {
             self.credentials = Credentials::new(new.token.clone(), Arc::clone(&new.tokens));
         }
@@ -444,13 +432,11 @@ impl Supervisor {
         self.deadline = Some(deadline);
         self.deliver = None;
         self.tell_writer(LinkCommand::Drain);
-        // One more try for what is pending, unless it is pointless.
-        let status = self.shared.snapshot();
-        if let Phase::Waiting { until } = &mut self.phase
-            && status.pending > 0
-            && status.state != LinkState::Refused
-        {
-            *until = Instant::now();
+        // One more try, unless it is pointless: the hub refuses, or the writer
+        // says in a moment that nothing is pending.
+        if let Phase::Waiting { until } = &mut self.phase {
+            *until = Instant::now() + A_MOMENT;
+            self.done = self.shared.snapshot().state == LinkState::Refused;
         }
     }
 

@@ -30,7 +30,7 @@ fn a_link_with_200_ms_of_delay_is_filled() {
     runtime.until("everything is confirmed", |status| status.pending == 0);
     let took = start.elapsed();
     // 30 MB with 256 KiB for each round trip would take 23 s.
-    assert!(took < Duration::from_secs(8), "{took:?}, window {}", runtime.hub.status().window);
+    assert!(took < Duration::from_secs(15), "{took:?}, window {}", runtime.hub.status().window);
     runtime.hub.shutdown(Instant::now() + LIMIT);
     assert!(reading.join().unwrap().is_empty());
 }

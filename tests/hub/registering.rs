@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use amurg_runtime::config::{Endpoint, Job, Limits, Profile, Program, Security};
-use amurg_runtime::hub::{HubEvent, LinkState, TokenStore};
+use amurg_runtime::hub::{HubEvent, LinkState, TokenStore, dial};
 use amurg_runtime::protocol::inbound::Inbound;
 use amurg_runtime::protocol::registration::Registration;
 use amurg_runtime::secret::Secret;
@@ -228,4 +228,16 @@ fn garbage_is_skipped_and_the_connection_stays() {
     peer.say("session.create", json!({ "session_id": "after", "agent_id": "sh", "user_id": "u" }));
     let Inbound::SessionCreate(create) = runtime.expect_message() else { panic!("not a session") };
     assert_eq!(create.session_id, "after");
+}
+
+#[test]
+fn a_probe_says_how_long_each_step_took_and_hangs_up() {
+    let hub = FakeHub::new();
+    let settings = settings(hub.address);
+    let probing = std::thread::spawn(move || dial::probe(&settings));
+    assert!(hub.registered().read_to_end().is_empty());
+    let report = probing.join().unwrap().unwrap();
+    assert_eq!(report.address, hub.address);
+    assert!(report.total() >= report.hello && report.hello > Duration::ZERO);
+    assert!(report.tls.is_none() && report.tunnel.is_none());
 }

@@ -94,8 +94,11 @@ fn a_silent_hub_is_given_up_and_one_that_never_pings_is_dialled_once_more() {
     let hub = FakeHub::new();
     let mut settings = settings(hub.address);
     settings.timing.patience.give_up = Duration::from_millis(400);
-    settings.timing.redials =
-        RedialTimes { after: vec![Duration::from_millis(300)], put_off: Duration::from_secs(1) };
+    settings.timing.redials = RedialTimes {
+        after: vec![Duration::from_millis(300)],
+        put_off: Duration::from_secs(1),
+        after_boot: Duration::ZERO,
+    };
     let runtime = Runtime::start(settings);
     let silent = hub.registered();
     runtime.expect_registered();
@@ -117,12 +120,32 @@ fn a_silent_hub_is_given_up_and_one_that_never_pings_is_dialled_once_more() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn after_a_boot_a_hub_that_never_pings_is_dialled_once_more() {
+    let hub = FakeHub::new();
+    let mut settings = settings(hub.address);
+    settings.timing.redials = RedialTimes {
+        after: vec![Duration::from_millis(100)],
+        put_off: Duration::ZERO,
+        after_boot: Duration::MAX,
+    };
+    let runtime = Runtime::start(settings);
+    runtime.ignore_events();
+    assert!(hub.registered().read_to_end().is_empty());
+    let _again = hub.registered();
+    assert!(!hub.is_dialled_within(Duration::from_millis(400)));
+}
+
+#[test]
 fn a_hub_that_pings_is_not_dialled_once_more() {
     let hub = FakeHub::new();
     let mut settings = settings(hub.address);
     settings.timing.patience.give_up = Duration::from_millis(300);
-    settings.timing.redials =
-        RedialTimes { after: vec![Duration::from_millis(200)], put_off: Duration::ZERO };
+    settings.timing.redials = RedialTimes {
+        after: vec![Duration::from_millis(200)],
+        put_off: Duration::ZERO,
+        after_boot: Duration::ZERO,
+    };
     let runtime = Runtime::start(settings);
     let silent = hub.registered();
     runtime.expect_registered();

@@ -7,9 +7,10 @@
 //! How much may be unconfirmed follows the link: 1.5 times what is delivered in
 //! the shortest time a pong ever took. Where that is more than is on the wire,
 //! each round carries half as much again as the one before, until the link is
-//! full; on a fast local link it stays at the floor. The *shortest* time is used
-//! because a queue at the hub makes pongs late: following those would make the
-//! queue longer still.
+//! full. The *shortest* time is used because a queue at the hub makes pongs
+//! late: following those would make the queue longer still. On a short link
+//! even the shortest time may be that of a busy hub, so there it stays at the
+//! floor, which carries more than a hub takes.
 //!
 //! Pure: knows numbers and moments, neither entries nor sockets.
 
@@ -22,6 +23,9 @@ pub const FLOOR: usize = 256 * 1024;
 /// Unconfirmed bytes that are never exceeded by more than a lone entry: fills
 /// 80 MB/s over 200 ms, and is the most that a cut can make us send twice.
 pub const CEILING: usize = 16 * 1024 * 1024;
+
+/// A link with a shorter pong time is short: the floor carries 32 MB/s over it.
+const SHORT: Duration = Duration::from_millis(8);
 
 /// How long a measured rate counts before a lower one replaces it.
 const RATE_MEMORY: Duration = Duration::from_secs(5);
@@ -201,7 +205,7 @@ impl Pace {
 
     /// Bytes that may be on the wire unconfirmed.
     pub fn limit(&self) -> usize {
-        let shortest = self.shortest.map_or(0, micros);
+        let shortest = self.shortest.filter(|shortest| *shortest >= SHORT).map_or(0, micros);
         let in_flight = self.rate.get().saturating_mul(shortest) / 1_000_000;
         let wanted = in_flight.saturating_add(in_flight / 2);
         usize::try_from(wanted).unwrap_or(CEILING).clamp(FLOOR, CEILING)
@@ -352,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_short_link_stays_at_the_floor() {
-        assert_eq!(saturate(MS, 100_000).0, FLOOR);
+        assert_eq!(saturate(MS * 7, 100_000).0, FLOOR);
     }
 
     #[test]
@@ -364,7 +368,7 @@ mod tests {
     fn a_busy_hub_that_answers_late_does_not_widen_the_window() {
         let (mut pace, mut now) = connected();
         let first = pace.ping(now);
-        pace.pong(&first, now + MS).unwrap();
+        pace.pong(&first, now + MS * 10).unwrap();
         for _ in 0..100 {
             let sent = pace.limit();
             pace.finish(sent, false, now);
