@@ -145,13 +145,8 @@ pub fn examine_file(path: &Path, environment: &dyn Environment, options: Options
         Err(error) => error,
     };
     let source = Source::new(name.clone(), Zeroizing::default());
-    let problem = Problem {
-        file: name,
-        path: String::new(),
-        position: None,
-        message,
-        hint: Some(hint),
-    };
+    let problem =
+        Problem { file: name, path: String::new(), position: None, message, hint: Some(hint) };
     let problems = Problems { errors: vec![problem], warnings: Vec::new() };
     examination(source, problems, Decided::default())
 }
@@ -251,7 +246,8 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, (String, String)> {
     let unreadable = |error: std::io::Error| {
         let hint = match error.kind() {
             std::io::ErrorKind::NotFound => {
-                "name an existing file with -config PATH, or write one with `amurg-runtime init`".into()
+                "name an existing file with -config PATH, or write one with `amurg-runtime init`"
+                    .into()
             }
             std::io::ErrorKind::PermissionDenied => let_read(path),
             _ => "name a readable file with -config PATH".into(),

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use log::{debug, error, info, warn};
 
 use super::admission::Admission;
@@ -123,6 +123,7 @@ struct Handle {
 /// Runs until a shutdown is complete.
 pub fn run(args: Args) {
     let (ended, ended_sessions) = unbounded();
+    let (idle, idle_sessions) = bounded(1);
     let endpoints = by_id(&args.config);
     let mut registry = Registry::default();
     for (session_id, identity) in args.remembered {
@@ -140,6 +141,7 @@ pub fn run(args: Args) {
         watchdog: args.watchdog,
         shared: args.shared,
         ended,
+        idle,
         token_refreshed: args.token_refreshed,
         link_changed: args.link_changed,
         draining: None,
@@ -152,6 +154,7 @@ pub fn run(args: Args) {
             recv(args.hub) -> event => event.map(Happening::Hub),
             recv(args.requests) -> request => request.map(Happening::Asked),
             recv(ended_sessions) -> ended => ended.map(Happening::Ended),
+            recv(idle_sessions) -> idle => idle.map(|()| Happening::Idle),
         };
         // A sender that is gone can only be the runtime's own end.
         let Ok(event) = event else { break };
@@ -163,6 +166,8 @@ enum Happening {
     Hub(HubEvent),
     Asked(Request),
     Ended(Ended),
+    /// While draining: a session has nothing open any more.
+    Idle,
 }
 
 /// A worker's last word.
@@ -188,6 +193,7 @@ struct Dispatcher {
     watchdog: WatchdogHandle,
     shared: worker::Shared,
     ended: Sender<Ended>,
+    idle: Sender<()>,
     token_refreshed: Box<dyn Fn(Secret) + Send>,
     link_changed: Box<dyn Fn(bool) + Send>,
     draining: Option<Sender<()>>,
@@ -210,6 +216,7 @@ impl Dispatcher {
             Happening::Hub(HubEvent::Registered { .. }) => (self.link_changed)(true),
             Happening::Asked(request) => self.request(request),
             Happening::Ended(ended) => self.session_ended(ended),
+            Happening::Idle => self.report_drained(),
         }
         if self.finished()
             && let Some(done) = &self.shutdown
@@ -529,7 +536,8 @@ impl Dispatcher {
         if let Some(done) = &self.draining
             && !self.registry.iter().any(|(_, live)| busy(live))
         {
-            let _ = done.send(());
+            // Told once is enough; whoever asked may not be listening any more.
+            let _ = done.try_send(());
         }
     }
 
@@ -550,6 +558,9 @@ impl Dispatcher {
             }
             Request::Drain { done } => {
                 self.draining = Some(done);
+                for (_, live) in self.registry.iter() {
+                    live.facts.tell_when_idle(&self.idle);
+                }
                 self.report_drained();
             }
             Request::Shutdown { done } => {

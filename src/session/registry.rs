@@ -6,9 +6,11 @@
 //! quiet longest gives way; its next message makes it again.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
 
 /// Ended sessions that can be made again.
 pub const MAX_REMEMBERED: usize = 4096;
@@ -18,8 +20,10 @@ pub const MAX_REMEMBERED: usize = 4096;
 pub struct Facts {
     base: Instant,
     active_ms: AtomicU64,
-    /// A turn is open, or messages wait.
+    /// A turn is open, or messages wait. Written by [`Facts::show_busy`].
     pub busy: AtomicBool,
+    /// Whom to tell when that is over.
+    idle: OnceLock<Sender<()>>,
     /// The last turn ended only by `idle_timeout`, so a command may still run.
     pub uncertain: AtomicBool,
     /// Permission requests that wait for an answer.
@@ -37,11 +41,32 @@ impl Facts {
             base: now,
             active_ms: AtomicU64::new(0),
             busy: AtomicBool::new(false),
+            idle: OnceLock::new(),
             uncertain: AtomicBool::new(false),
             permissions: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             turns: AtomicU64::new(0),
         }
+    }
+
+    /// Shows whether a turn is open or messages wait.
+    pub fn show_busy(&self, busy: bool) {
+        self.busy.store(busy, Ordering::Relaxed);
+        // Either this sees whom to tell, or that one sees `busy` as it is now.
+        fence(Ordering::SeqCst);
+        if let Some(idle) = self.idle.get()
+            && !busy
+        {
+            // It is full when somebody was told already.
+            let _ = idle.try_send(());
+        }
+    }
+
+    /// From now on `idle` is told whenever nothing is open any more. What is so
+    /// already is for the caller to look at, after this.
+    pub fn tell_when_idle(&self, idle: &Sender<()>) {
+        let _ = self.idle.set(idle.clone());
+        fence(Ordering::SeqCst);
     }
 
     /// Notes activity at `now`.

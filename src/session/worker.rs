@@ -266,7 +266,7 @@ impl Worker {
     }
 
     fn show_busy(&self) {
-        self.facts.busy.store(self.turn.is_some() || !self.queue.is_empty(), Ordering::Relaxed);
+        self.facts.show_busy(self.turn.is_some() || !self.queue.is_empty());
     }
 
     // Messages and turns.

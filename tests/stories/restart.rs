@@ -66,3 +66,23 @@ fn a_message_from_before_the_restart_is_not_executed_again() {
     session.say("after").ended(0);
     assert_eq!(session.output_on("stdout"), "onceafter");
 }
+
+#[test]
+fn a_drained_runtime_stops_when_its_last_turn_is_over() {
+    let scene = Scene::new("restart_drain").agent(cli("sh", "sh", &[])).start();
+    let busy = scene.session("sh");
+    let gate = scene.dir.path().join("gate");
+    let turn = busy.say(&format!("mkfifo {0}; echo begun; cat {0}; echo done", gate.display()));
+    busy.shows("stdout", "begun\n");
+    let told = std::process::Command::new(env!("CARGO_BIN_EXE_amurg-runtime"))
+        .args(["control", "drain", "--config"])
+        .arg(scene.dir.path().join("config.json"))
+        .status()
+        .expect("it runs");
+    assert!(told.success());
+    assert!(scene.try_session("sh").is_err(), "a new session while draining");
+    std::fs::write(gate, "go\n").expect("the agent reads");
+    turn.ended(None);
+    assert!(scene.exited().success());
+    assert!(busy.output_on("stdout").ends_with("go\ndone\n"));
+}
