@@ -1,36 +1,60 @@
 #!/usr/bin/env bash
 # Builds a static musl binary into target/dist/amurg-runtime-VERSION-TARGET[-plain].
 #   scripts/static.sh [TARGET]      TARGET: x86_64-unknown-linux-musl (default), aarch64-unknown-linux-musl
-#   FEATURES=plain                  without TLS
+#   FEATURES=plain                  without TLS: ws:// and http:// only, no C compiler needed
+#   STD=prebuilt                    rustup's standard library, a fifth larger; default: source
+#                                   where its source can be had
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/toolchain.sh
 
 target=${1:-x86_64-unknown-linux-musl}
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-flags=() suffix=
+case $target in
+x86_64-unknown-linux-musl | aarch64-unknown-linux-musl) ;;
+*)
+    say "$target: the static targets are x86_64-unknown-linux-musl and aarch64-unknown-linux-musl"
+    exit 64
+    ;;
+esac
+flags=(--locked --profile static --target "$target") suffix=
 if [ "${FEATURES:-}" = plain ]; then
-    flags=(--no-default-features)
+    flags+=(--no-default-features)
     suffix=-plain
+else
+    # OpenSSL is most of the binary: build it small, and let the linker drop what
+    # nobody calls. Only it wants a C compiler; Rust brings linker, musl and unwinder.
+    unset OPENSSL_NO_VENDOR
+    need_zig
+    zig_cc "$target"
+    export OPENSSL_SRC_PERL=$PWD/scripts/openssl-configure.sh
+    export CFLAGS="-Oz -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-unwind-tables"
 fi
 
-# OpenSSL is most of the binary: build it small, and let the linker drop what nobody calls.
-export CFLAGS="-Os -ffunction-sections -fdata-sections"
-export CARGO_PROFILE_RELEASE_OPT_LEVEL=${OPT_LEVEL:-s}
-need_zig
-if has_prebuilt "$target"; then
-    cargo zigbuild --release --locked --target "$target" "${flags[@]}"
-else
+# Nothing unwinds: a panic is told and aborts. Outlining gathers what many
+# functions have in common. Paths are shortened, and do not depend on the home.
+small="-C force-unwind-tables=no -C llvm-args=-enable-machine-outliner=always"
+remap="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src= --remap-path-prefix=$PWD="
+remap+=" --remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc"
+link="-C linker=rust-lld -C link-arg=--icf=all -C link-arg=-zpack-relative-relocs"
+std=("-Zbuild-std=std,panic_abort" -Zbuild-std-features=optimize_for_size)
+if ! has_prebuilt "$target"; then
+    # zig links then: it has musl and an unwinder for every target.
+    need_zig
     need_rust_src
-    RUSTFLAGS="-C link-self-contained=no" cargo +nightly zigbuild --release --locked \
-        -Zbuild-std=std,panic_abort --target "$target" "${flags[@]}"
+    RUSTFLAGS="$small $remap -C link-self-contained=no" cargo +nightly zigbuild "${flags[@]}" "${std[@]}"
+elif [ "${STD:-source}" = source ] && has_own_src; then
+    # Stable as it is, except that it may compile its own library along.
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small $remap $link" cargo build "${flags[@]}" "${std[@]}"
+else
+    say "with rustup's own standard library: the binary is a fifth larger"
+    RUSTFLAGS="$small $remap $link" cargo build "${flags[@]}"
 fi
 
 mkdir -p target/dist
-out=target/dist/amurg-runtime-$version-$target$suffix
-cp "target/$target/release/amurg-runtime" "$out"
-# A loader in the headers would be a dependency after all.
-if readelf -lW "$out" | grep -q INTERP; then
+out=target/dist/amurg-runtime-$(version)-$target$suffix
+install -m 0755 "${CARGO_TARGET_DIR:-target}/$target/static/amurg-runtime" "$out"
+# A loader or a library in the headers would be a dependency after all.
+if readelf -ldW "$out" | grep -E 'INTERP|NEEDED'; then
     say "$out is not static"
     exit 70
 fi
