@@ -536,7 +536,8 @@ impl Dispatcher {
         if let Some(done) = &self.draining
             && !self.registry.iter().any(|(_, live)| busy(live))
         {
-            let _ = done.send(());
+            // Told once is enough; whoever asked may not be listening any more.
+            let _ = done.try_send(());
         }
     }
 
