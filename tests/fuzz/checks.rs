@@ -52,7 +52,7 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// Longest input of a check that is quadratic, in bytes.
+/// Longest line the check lets an adapter write, in bytes.
 const LONGEST: usize = 4096;
 
 /// What an adapter writes comes apart into the same lines however it is read,
