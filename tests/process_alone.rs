@@ -5,7 +5,7 @@
 #[path = "support/children.rs"]
 mod children;
 
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use amurg_runtime::ids::process_nonce;
 use amurg_runtime::signals::{self, Notice};
 use amurg_runtime::wake;
 use children::{
-    LONG, Scene, assert_gone, await_end, launcher, launcher_of, plan, readable, reaper,
+    LONG, Scene, assert_gone, await_ends, launcher, launcher_of, plan, readable, reaper,
 };
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
@@ -30,13 +30,18 @@ fn is_inner() -> bool {
 }
 
 /// The test `name` once more, in a process of its own.
-fn inner(name: &str) -> Scene {
+fn inner_plan(name: &str) -> SpawnPlan {
     let exe = std::env::current_exe().unwrap();
     let args = ["--exact", name, "--nocapture", "--test-threads=1"];
-    let mut plan = plan(std::str::from_utf8(exe.as_os_str().as_bytes()).unwrap(), &args);
+    let mut plan = plan(exe.to_str().unwrap(), &args);
     plan.env.retain(|(name, _)| name != ROLE);
     plan.env.push((ROLE.into(), if is_inner() { "2" } else { "1" }.into()));
-    let mut scene = Scene::of(&plan);
+    plan
+}
+
+/// The same, running.
+fn inner(name: &str) -> Scene {
+    let mut scene = Scene::of(&inner_plan(name));
     scene.until("running 1 test\n");
     scene
 }
@@ -98,9 +103,7 @@ fn a_second_signal_exits_at_once_and_leaves_nobody() {
     scene.until("pids: ");
     let pids = scene.pids();
     assert_eq!(scene.code(), 128 + 2);
-    for &pid in &pids {
-        await_end(pid);
-    }
+    await_ends(&pids);
     assert_gone(&pids);
 }
 
@@ -116,7 +119,7 @@ fn a_shutdown_ends_what_shed_every_mark_of_its_session() {
         );
         let stray = shed.pids();
         // The shell that printed its pid has ended; its child goes by another.
-        await_end(stray[0]);
+        await_ends(&stray);
         shed.end(LONG);
         assert_eq!(
             sweep_descendants(&reaper(), Instant::now() + Duration::from_millis(100)).left,
@@ -152,9 +155,7 @@ fn what_a_killed_runtime_left_is_ended_by_the_next() {
     let until = Instant::now() + Duration::from_millis(100);
     assert_eq!(sweep_leftovers(&nonce, None, &reaper(), until).left, 0);
     // They became our children when their runtime died.
-    for &pid in &pids {
-        await_end(pid);
-    }
+    await_ends(&pids);
     assert_gone(&pids);
     assert!(procfs::process(other.exit.pid()).unwrap().is_alive(), "another runtime's");
 }
@@ -175,9 +176,7 @@ fn a_sweep_spares_the_runtime_that_an_agent_of_the_last_one_started() {
         let mut next = inner(name);
         let said = next.rest();
         assert_eq!(next.code(), 0, "{said}");
-        for &pid in &pids {
-            await_end(pid);
-        }
+        await_ends(&pids);
         assert_gone(&pids);
     });
 }
@@ -209,22 +208,16 @@ fn sessions_leave_no_descriptor_thread_or_zombie_behind() {
         }
         assert_eq!(count(), before);
         // Launchers that failed end on their own; none of them stays.
-        let own = getpid();
-        let children: Vec<Pid> = std::fs::read_dir("/proc/self/task")
-            .unwrap()
-            .flat_map(|task| {
-                let list = std::fs::read_to_string(task.unwrap().path().join("children"));
-                let list = list.unwrap_or_default();
-                list.split_whitespace()
-                    .filter_map(|pid| Pid::from_raw(pid.parse().unwrap()))
-                    .collect::<Vec<_>>()
-            })
+        let of_thread = |task: std::io::Result<std::fs::DirEntry>| {
+            std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default()
+        };
+        let lists: String = std::fs::read_dir("/proc/self/task").unwrap().map(of_thread).collect();
+        let children: Vec<Pid> = lists
+            .split_whitespace()
+            .map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap())
             .collect();
-        for &pid in &children {
-            await_end(pid);
-        }
+        await_ends(&children);
         assert_gone(&children);
-        assert_ne!(own, Pid::INIT);
     });
 }
 
@@ -241,6 +234,38 @@ fn the_limit_of_open_files_is_raised_and_put_back_for_children() {
         let mut scene = Scene::with(&launcher, &plan("sh", &["-c", "ulimit -Sn"]));
         assert_eq!(scene.line(), "200");
     });
+}
+
+#[test]
+fn without_a_proc_a_child_still_starts_and_ends() {
+    let name = "without_a_proc_a_child_still_starts_and_ends";
+    if is_inner() {
+        assert!(!std::path::Path::new("/proc/self").exists());
+        let mut scene = Scene::sh("trap '' TERM; echo up; sleep 1000; sleep 1000");
+        assert_eq!(scene.line(), "up");
+        let exit = scene.exit.clone();
+        assert_eq!(scene.end(Duration::from_millis(100)).left, 0);
+        assert_eq!(exit.try_status().and_then(|status| status.signal()), Some(9));
+        let mut dying = Scene::sh("echo up; sleep 1000");
+        assert_eq!(dying.line(), "up");
+        assert_eq!(dying.end(LONG).left, 0);
+        let Scene { exit, family, .. } = Scene::sh("sleep 1000");
+        drop(family);
+        assert!(exit.wait(Instant::now() + LONG).is_some());
+        return;
+    }
+    let mut plan = inner_plan(name);
+    let command = plan.program.to_str().unwrap().to_owned();
+    let hiding = "umount -l /proc && exec \"$0\" \"$@\" || echo no-right-to-hide-it";
+    plan.args.splice(0..0, ["-m", "sh", "-c", hiding, &command].map(String::from));
+    plan.program = "/usr/bin/unshare".into();
+    let mut scene = Scene::of(&plan);
+    let said = scene.rest();
+    if !said.contains("running 1 test") {
+        println!("skipped: not allowed to hide /proc: {said}");
+        return;
+    }
+    assert_eq!(scene.code(), 0, "{said}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use amurg_runtime::agent::process::cgroup::Groups;
 use amurg_runtime::agent::process::end::{Ended, GRACE, end};
 use amurg_runtime::agent::process::launch::Launcher;
 use amurg_runtime::agent::process::procfs;
-use children::{LONG, Scene, assert_gone, await_end, carriers, launcher, plan, plan_on_terminal};
+use children::{LONG, Scene, assert_gone, await_ends, carriers, launcher, plan, plan_on_terminal};
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::fd::AsFd;
 
@@ -213,9 +213,7 @@ fn a_family_that_is_dropped_is_killed() {
     let mut scene = Scene::bash("trap '' TERM; setsid sleep 1000 & echo $$ $!; sleep 1000");
     let pids = scene.pids();
     drop(scene);
-    for &pid in &pids {
-        await_end(pid);
-    }
+    await_ends(&pids);
     assert_gone(&pids);
 }
 
@@ -266,7 +264,7 @@ fn an_interrupt_reaches_the_foreground_job_on_a_terminal_and_spares_the_shell() 
     let job = scene.pids();
     scene.family.interrupt(Some(scene.terminal().as_fd()));
     scene.until("job-interrupted");
-    await_end(job[0]);
+    await_ends(&job);
     scene.write("echo still-$?-here\n");
     scene.until("still-5-here");
     assert_ends(scene, &job, LONG);

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use amurg_runtime::agent::process::reaper::exit_code;
 use amurg_runtime::wake;
-use children::{LONG, Scene, assert_gone, await_end, launcher, plan, readable, reaper};
+use children::{LONG, Scene, assert_gone, await_ends, launcher, plan, readable, reaper};
 use rustix::process::{Pid, Signal};
 
 #[test]
@@ -52,7 +52,7 @@ fn a_child_that_ends_before_it_is_known_is_not_a_stranger() {
     let expected = reaper.expect();
     let child = Command::new("sh").args(["-c", "exit 5"]).stdin(Stdio::null()).spawn().unwrap();
     let pid = Pid::from_child(&child);
-    await_end(pid);
+    await_ends(&[pid]);
     reaper.reap();
     let exit = expected.watch(pid);
     assert_eq!(exit.try_status().map(exit_code), Some(5));
@@ -89,7 +89,7 @@ fn orphans_come_to_us_and_are_reaped() {
     let parent = amurg_runtime::agent::process::procfs::process(orphan[0]).unwrap().parent;
     assert_eq!(parent, Some(rustix::process::getpid()));
     scene.close_stdin();
-    await_end(orphan[0]);
+    await_ends(&orphan);
     assert_gone(&orphan);
 }
 
@@ -98,6 +98,6 @@ fn a_dropped_watch_leaves_a_stranger_that_is_reaped_all_the_same() {
     let Scene { exit, family, .. } = Scene::sh("read line");
     let pid = exit.pid();
     drop((exit, family));
-    await_end(pid);
+    await_ends(&[pid]);
     assert_gone(&[pid]);
 }

@@ -14,7 +14,7 @@ use amurg_runtime::agent::process::launch::{Child, Launcher};
 use amurg_runtime::agent::process::mark::Mark;
 use amurg_runtime::agent::process::original::Original;
 use amurg_runtime::agent::process::plan::{Request, SpawnPlan, Stdio};
-use amurg_runtime::agent::process::procfs;
+use amurg_runtime::agent::process::procfs::{self, Process};
 use amurg_runtime::agent::process::reaper::{ExitWatch, Reaper};
 use amurg_runtime::config::{Endpoint, Job, Limits, Profile, Program, Security};
 use amurg_runtime::signals::{self, SignalThread};
@@ -214,18 +214,28 @@ pub fn readable(fd: impl AsFd) {
     }
 }
 
-/// Waits until a process has ended; it may still have to be reaped.
-pub fn await_end(pid: Pid) {
-    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
-        readable(pidfd);
+/// Waits until these processes have ended; they may still have to be reaped.
+pub fn await_ends(pids: &[Pid]) {
+    for &pid in pids {
+        if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
+            readable(pidfd);
+        }
     }
 }
 
-/// Every one of `pids` is gone, and reaped. Those that ended unseen by an
-/// [`end`] are the reaper's, which may be about to do it.
+/// Every one of `pids` is gone, and reaped, and with it whatever was in a
+/// `setsid` session of its. Those that ended unseen by an [`end`] are the
+/// reaper's, which may be about to do it.
 pub fn assert_gone(pids: &[Pid]) {
     reaper().reap();
-    let left: Vec<_> = pids.iter().filter_map(|&pid| procfs::process(pid)).collect();
+    let is_left = |process: &Process| {
+        pids.contains(&process.pid) || process.session.is_some_and(|leader| pids.contains(&leader))
+    };
+    let numbers = std::fs::read_dir("/proc").unwrap().flatten();
+    let processes = numbers
+        .filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
+        .filter_map(procfs::process);
+    let left: Vec<Process> = processes.filter(is_left).collect();
     assert!(left.is_empty(), "left: {left:?}");
 }
 

@@ -15,9 +15,10 @@ use std::sync::OnceLock;
 
 use rustix::process::{Pid, getpid};
 
+use super::carried::{Carried, carried};
 use super::cgroup::Group;
 use super::mark::Mark;
-use super::orphans::Orphan;
+use super::orphans::{Belongs, Orphan, Sorted, child};
 use super::procfs::{self, Process};
 use super::reaper::Reaper;
 
@@ -42,11 +43,20 @@ pub(super) struct Search<'a> {
 /// that one first while it lives. For a look at a session, not for its end.
 pub fn session_processes(root: Pid, mark: &Mark) -> Vec<Process> {
     let root_start = procfs::process(root).map(|process| process.start);
-    living(&Search { root, root_start, mark, known: &[], group: None, reaper: None })
+    look_for(&Search { root, root_start, mark, known: &[], group: None, reaper: None }).living
 }
 
-/// The living processes of a session.
-pub(super) fn living(search: &Search) -> Vec<Process> {
+/// What a scan found.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    /// Living processes.
+    pub living: Vec<Process>,
+    /// There are others of which it cannot be told yet whose they are.
+    pub unsure: bool,
+}
+
+/// Looks for the processes of a session.
+pub(super) fn look_for(search: &Search) -> Look {
     let mut walk = Walk::new(Kinship::now());
     if let Some(root) = procfs::process(search.root)
         && Some(root.start) == search.root_start
@@ -61,53 +71,59 @@ pub(super) fn living(search: &Search) -> Vec<Process> {
     }
     walk.descend();
     // After the trees: whoever lost its parent meanwhile is here by now.
-    let children = walk.kinship.own_children();
-    let is_ours = |orphan: &Orphan| belongs(orphan, search);
-    let orphans = match search.reaper {
-        Some(reaper) => reaper.orphans(&children, is_ours),
-        None => children
-            .into_iter()
-            .filter(|&pid| Orphan::look(pid).is_some_and(|orphan| is_ours(&orphan)))
-            .collect(),
+    let children = || walk.kinship.own_children();
+    let belongs = |orphan: &Orphan| belongs(orphan, search);
+    let Sorted { found, mut unsure } = match search.reaper {
+        Some(reaper) => reaper.sort_orphans(children, belongs),
+        None => Sorted::of(&children(), belongs),
     };
-    for process in look(&orphans, getpid()) {
-        walk.take(process);
+    for pid in found {
+        if let Some(process) = child(pid) {
+            walk.take(process);
+        } else {
+            // It may have left another after the list was made.
+            unsure = true;
+            search.reaper.inspect(|reaper| reaper.reap_one(pid));
+        }
     }
     walk.descend();
-    walk.living()
+    unsure |= walk.missed;
+    Look { living: walk.living(), unsure }
 }
 
 /// Everything that descends from this process.
-pub(super) fn own_descendants() -> Vec<Process> {
+pub(super) fn own_descendants() -> Look {
     let mut walk = Walk::new(Kinship::now());
     if let Some(own) = procfs::process(getpid()) {
         walk.take(own);
         walk.descend();
         walk.found.remove(&own.pid);
     }
-    walk.living()
+    // One that ended since it was listed may have left us another.
+    let unsure = walk.missed || walk.found.values().any(|process| !process.is_alive());
+    Look { living: walk.living(), unsure }
 }
 
 /// Everything of this user that carries a mark of the runtime that had `nonce`,
 /// and what descends from it; never this process nor its ancestors (which do
 /// carry it when an agent restarts the runtime it runs under).
-pub(super) fn marked(nonce: &str) -> Vec<Process> {
+pub(super) fn marked(nonce: &str) -> Look {
     let user = rustix::process::geteuid().as_raw();
     let mut walk = Walk::new(Kinship::now());
     let spared = ancestors();
-    for pid in procfs::all() {
-        let is_marked = || procfs::mark(pid).is_some_and(|mark| super::mark::is_of(&mark, nonce));
-        if !spared.contains(&pid)
-            && procfs::user(pid) == Some(user)
-            && let Some(process) = procfs::process(pid)
-            && is_marked()
-        {
-            walk.take(process);
+    let mut unsure = false;
+    let of_user = |pid: &Pid| !spared.contains(pid) && procfs::user(*pid) == Some(user);
+    let processes = procfs::all().into_iter().filter(of_user).filter_map(procfs::process);
+    for process in processes.filter(Process::is_alive) {
+        match carried(&process) {
+            Carried::Mark(mark) if super::mark::is_of(&mark, nonce) => walk.take(process),
+            Carried::Unsettled => unsure = true,
+            _ => {}
         }
     }
     walk.descend();
     walk.found.retain(|pid, _| !spared.contains(pid));
-    walk.living()
+    Look { living: walk.living(), unsure }
 }
 
 /// This process and those it descends from.
@@ -125,14 +141,18 @@ fn members(group: &Group) -> Vec<Process> {
 }
 
 /// Whether an orphan of ours is of the session.
-fn belongs(orphan: &Orphan, search: &Search) -> bool {
-    match &orphan.mark {
-        Some(mark) => mark == search.mark.as_str().as_bytes(),
-        // The number of a `setsid` session is not given out again while anybody is in it.
-        None => {
-            orphan.session == Some(search.root)
-                && search.root_start.is_some_and(|start| start <= orphan.start)
-        }
+fn belongs(orphan: &Orphan, search: &Search) -> Belongs {
+    // The number of a `setsid` session is not given out again while anybody is in it.
+    let in_session = || {
+        orphan.session == Some(search.root)
+            && search.root_start.is_some_and(|start| start <= orphan.start)
+    };
+    match &orphan.carried {
+        Carried::Mark(mark) if mark == search.mark.as_str().as_bytes() => Belongs::Yes,
+        Carried::Mark(_) => Belongs::No,
+        _ if in_session() => Belongs::Yes,
+        Carried::Nothing | Carried::Hidden => Belongs::No,
+        Carried::Unsettled => Belongs::Unsure,
     }
 }
 
@@ -142,11 +162,19 @@ struct Walk {
     found: HashMap<Pid, Process>,
     order: Vec<Pid>,
     ahead: VecDeque<Process>,
+    /// Somebody's child was gone before it could be looked at.
+    missed: bool,
 }
 
 impl Walk {
     fn new(kinship: Kinship) -> Self {
-        Self { kinship, found: HashMap::new(), order: Vec::new(), ahead: VecDeque::new() }
+        Self {
+            kinship,
+            found: HashMap::new(),
+            order: Vec::new(),
+            ahead: VecDeque::new(),
+            missed: false,
+        }
     }
 
     fn take(&mut self, process: Process) {
@@ -158,8 +186,11 @@ impl Walk {
 
     fn descend(&mut self) {
         while let Some(parent) = self.ahead.pop_front() {
-            for child in self.kinship.children(&parent) {
-                self.take(child);
+            for pid in self.kinship.children(&parent) {
+                match child_of(parent.pid, pid) {
+                    Some(child) => self.take(child),
+                    None => self.missed |= !procfs::is_hidden(pid),
+                }
             }
         }
     }
@@ -182,7 +213,7 @@ impl Kinship {
     fn now() -> Self {
         static HAS_LISTS: OnceLock<bool> = OnceLock::new();
         let own = getpid();
-        let has_lists = || procfs::children_of_thread(own, own).is_some();
+        let has_lists = || procfs::list_children(own, own).is_some();
         if *HAS_LISTS.get_or_init(has_lists) { Self::Lists } else { Self::table() }
     }
 
@@ -196,37 +227,86 @@ impl Kinship {
         Self::Table(table)
     }
 
-    /// The children of `parent` that say so themselves.
-    fn children(&self, parent: &Process) -> Vec<Process> {
-        let pids = match self {
+    /// The children of `parent`.
+    fn children(&self, parent: &Process) -> Vec<Pid> {
+        match self {
             Self::Lists if parent.threads == 1 => {
-                procfs::children_of_thread(parent.pid, parent.pid).unwrap_or_default()
+                procfs::children_of_thread(parent.pid, parent.pid)
             }
             Self::Lists => procfs::threads(parent.pid)
                 .into_iter()
-                .filter_map(|thread| procfs::children_of_thread(parent.pid, thread))
-                .flatten()
+                .flat_map(|thread| procfs::children_of_thread(parent.pid, thread))
                 .collect(),
             Self::Table(table) => table.get(&parent.pid).cloned().unwrap_or_default(),
-        };
-        look(&pids, parent.pid)
+        }
     }
 
     /// Children of this process, all orphans among them: the kernel gives them
     /// to the main thread. Children of other threads are left out as far as possible.
+    /// Whole only while nothing is reaped.
     fn own_children(&self) -> Vec<Pid> {
         let own = getpid();
         match self {
-            Self::Lists => procfs::children_of_thread(own, own).unwrap_or_default(),
+            Self::Lists => procfs::list_children(own, own).unwrap_or_default(),
             Self::Table(table) => table.get(&own).cloned().unwrap_or_default(),
         }
     }
 }
 
-/// Those of `pids` that are still children of `parent`: a number may be another's by now.
-fn look(pids: &[Pid], parent: Pid) -> Vec<Process> {
-    pids.iter()
-        .filter_map(|&pid| procfs::process(pid))
-        .filter(|process| process.parent == Some(parent))
-        .collect()
+/// `pid`, if it still is a child of `parent`: a number may be another's by now.
+fn child_of(parent: Pid, pid: Pid) -> Option<Process> {
+    procfs::process(pid).filter(|process| process.parent == Some(parent))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_and_without_the_kernels_lists_a_parent_has_the_same_child() {
+        let own = procfs::process(getpid()).unwrap();
+        let Some(parent) = own.parent.and_then(procfs::process) else {
+            println!("skipped: the parent of this process is out of sight");
+            return;
+        };
+        for kinship in [Kinship::table(), Kinship::now()] {
+            let children = kinship.children(&parent);
+            let mut found = children.into_iter().filter_map(|pid| child_of(parent.pid, pid));
+            assert!(found.any(|child| child.is(&own)));
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_anothers_child_is_not_taken_for_ours() {
+        assert_eq!(child_of(getpid(), getpid()), None);
+    }
+
+    #[test]
+    fn what_is_unsettled_belongs_to_nobody_yet_unless_its_session_tells() {
+        let mark = Mark::next();
+        let root = Pid::from_raw(77).unwrap();
+        let search = Search {
+            root,
+            root_start: Some(5),
+            mark: &mark,
+            known: &[],
+            group: None,
+            reaper: None,
+        };
+        let orphan = |session, start, carried| Orphan { start, session, carried };
+        let other = Carried::Mark(b"other.1".to_vec());
+        let own = Carried::Mark(mark.as_str().into());
+        for (orphan, expected) in [
+            (orphan(None, 9, own.clone()), Belongs::Yes),
+            (orphan(Some(root), 9, other), Belongs::No),
+            (orphan(Some(root), 9, Carried::Nothing), Belongs::Yes),
+            (orphan(Some(root), 4, Carried::Nothing), Belongs::No),
+            (orphan(None, 9, Carried::Nothing), Belongs::No),
+            (orphan(None, 9, Carried::Hidden), Belongs::No),
+            (orphan(Some(root), 9, Carried::Unsettled), Belongs::Yes),
+            (orphan(None, 9, Carried::Unsettled), Belongs::Unsure),
+        ] {
+            assert_eq!(belongs(&orphan, &search), expected, "{orphan:?}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rustix::fs::Access;
 use rustix::process::Pid;
@@ -18,6 +19,12 @@ use crate::sandbox::SandboxPlan;
 
 /// How a session's group is called: this, its mark, and a number.
 const PREFIX: &str = "amurg-";
+
+/// What bounds memory, and what counts processes.
+const CONTROLLERS: [&str; 2] = ["memory", "pids"];
+
+/// Older than any launch that is still under way.
+const ABANDONED: Duration = Duration::from_secs(60);
 
 /// Where the runtime's own processes go when its group must be empty to have controllers.
 const OWN_LEAF: &str = "amurg-runtime";
@@ -40,12 +47,10 @@ impl Groups {
     /// Whether [`Groups::open`] would find groups that bound memory and count
     /// processes. Changes nothing.
     pub fn offered() -> (bool, bool) {
-        let controllers = Self::delegated()
-            .filter(|base| rustix::fs::access(base, Access::WRITE_OK).is_ok())
-            .and_then(|base| fs::read_to_string(base.join("cgroup.controllers")).ok())
-            .unwrap_or_default();
-        let has = |name: &str| controllers.split_ascii_whitespace().any(|found| found == name);
-        (has("memory"), has("pids"))
+        let base =
+            Self::delegated().filter(|base| rustix::fs::access(base, Access::WRITE_OK).is_ok());
+        let controllers = base.and_then(|base| available(&base).ok()).unwrap_or_default();
+        CONTROLLERS.map(|name| controllers.contains(&name)).into()
     }
 
     /// Finds the subtree delegated to this process.
@@ -70,8 +75,8 @@ impl Groups {
         rustix::fs::access(&base, Access::WRITE_OK).ok()?;
         rustix::fs::access(base.join("cgroup.procs"), Access::WRITE_OK).ok()?;
         let controllers = enable_controllers(&base).unwrap_or_default();
-        let has = |name: &str| controllers.split_ascii_whitespace().any(|found| found == name);
-        let (memory, processes) = (has("memory"), has("pids"));
+        let (memory, processes) = CONTROLLERS.map(|name| controllers.contains(&name)).into();
+        remove_abandoned(&base);
         Some(Self { base, memory, processes, next: AtomicU64::new(1) })
     }
 
@@ -99,15 +104,9 @@ impl Groups {
 
     /// The groups left by the runtime that had `nonce`.
     pub(super) fn left_by(&self, nonce: &str) -> Vec<Group> {
-        let Ok(entries) = fs::read_dir(&self.base) else { return Vec::new() };
-        let of_nonce = |name: &str| {
-            let mark = name.strip_prefix(PREFIX)?;
-            super::mark::is_of(mark.as_bytes(), nonce).then_some(())
-        };
-        entries
-            .flatten()
-            .filter(|entry| entry.file_name().to_str().and_then(of_nonce).is_some())
-            .map(|entry| Group { path: entry.path(), memory: false, processes: false })
+        session_groups(&self.base)
+            .filter(|(mark, _)| super::mark::is_of(mark.as_bytes(), nonce))
+            .map(|(_, path)| Group { path, memory: false, processes: false })
             .collect()
     }
 }
@@ -205,26 +204,54 @@ fn is_ours(group: &Path, mount: &Path) -> bool {
     delegated || !Path::new("/run/systemd/system").exists()
 }
 
+/// The groups of sessions in `base`, with what follows the prefix in their names.
+fn session_groups(base: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+    fs::read_dir(base).into_iter().flatten().flatten().filter_map(|entry| {
+        let name = entry.file_name();
+        let mark = name.to_str().filter(|name| *name != OWN_LEAF)?.strip_prefix(PREFIX)?;
+        Some((mark.to_owned(), entry.path()))
+    })
+}
+
+/// Removes empty groups of runtimes that were killed and never came back. A
+/// young one may be another runtime's, made for a child that is just starting.
+fn remove_abandoned(base: &Path) {
+    for (_, path) in session_groups(base) {
+        let made = path.metadata().and_then(|found| found.modified());
+        let age = made.ok().and_then(|made| made.elapsed().ok());
+        if age.is_some_and(|age| age > ABANDONED) {
+            // One that anybody lives in cannot be removed.
+            let _ = fs::remove_dir(path);
+        }
+    }
+}
+
+/// Those of [`CONTROLLERS`] that `base` has.
+fn available(base: &Path) -> io::Result<Vec<&'static str>> {
+    let list = fs::read_to_string(base.join("cgroup.controllers"))?;
+    let is_listed = |name: &&str| list.split_ascii_whitespace().any(|listed| listed == *name);
+    Ok(CONTROLLERS.into_iter().filter(is_listed).collect())
+}
+
 /// Lets groups made in `base` have the controllers we use, as far as `base` has
-/// them itself. A group cannot both hold processes and give its children
-/// controllers, except at the very root: so the runtime moves into a leaf.
-fn enable_controllers(base: &Path) -> io::Result<String> {
-    let available = fs::read_to_string(base.join("cgroup.controllers"))?;
-    let wanted: Vec<String> = available
-        .split_ascii_whitespace()
-        .filter(|name| ["memory", "pids"].contains(name))
-        .map(|name| format!("+{name}"))
-        .collect();
+/// them itself, and returns those. A group cannot both hold processes and give its
+/// children controllers, except at the very root: so the runtime moves into a leaf.
+fn enable_controllers(base: &Path) -> io::Result<Vec<&'static str>> {
+    let wanted = available(base)?;
+    if wanted.is_empty() {
+        return Ok(wanted);
+    }
+    let order: String = wanted.iter().map(|name| format!("+{name} ")).collect();
     let control = base.join("cgroup.subtree_control");
-    if !wanted.is_empty() && fs::write(&control, wanted.join(" ")).is_err() {
+    if fs::write(&control, &order).is_err() {
         let leaf = base.join(OWN_LEAF);
         if !leaf.exists() {
             fs::create_dir(&leaf)?;
         }
         fs::write(leaf.join("cgroup.procs"), std::process::id().to_string())?;
-        fs::write(&control, wanted.join(" "))?;
+        fs::write(&control, &order)?;
     }
-    fs::read_to_string(control)
+    Ok(wanted)
 }
 
 #[cfg(test)]
@@ -238,6 +265,73 @@ mod tests {
         assert_eq!(unified_mount(hybrid), Some("/sys/fs/cgroup/unified".into()));
         assert_eq!(unified_mount("1 0 8:1 / / rw - ext4 /dev/a rw"), None);
         assert_eq!(unified_mount("nonsense"), None);
+    }
+
+    /// A directory that looks like a delegated group. Removed when dropped.
+    struct Delegated(PathBuf);
+
+    impl Delegated {
+        fn new(name: &str, controllers: &str) -> Self {
+            let base = std::env::temp_dir().join(format!("amurg-{name}-{}", std::process::id()));
+            fs::create_dir(&base).unwrap();
+            fs::write(base.join("cgroup.procs"), "").unwrap();
+            fs::write(base.join("cgroup.controllers"), controllers).unwrap();
+            Self(base)
+        }
+    }
+
+    impl Drop for Delegated {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn limits_are_bounded_by_the_controllers_there_are_and_said_to_be() {
+        let limits = SandboxPlan {
+            max_memory_bytes: Some(4096),
+            max_processes: Some(7),
+            ..SandboxPlan::default()
+        };
+        let delegated = Delegated::new("both", "cpu memory pids\n");
+        let groups = Groups::at(delegated.0.clone()).unwrap();
+        assert_eq!(groups.bounds(), (true, true));
+        let group = groups.make(&Mark::next(), &limits).unwrap();
+        assert!(group.bounds_memory() && group.bounds_processes());
+        assert_eq!(fs::read_to_string(group.path().join("memory.max")).unwrap(), "4096");
+        assert_eq!(fs::read_to_string(group.path().join("pids.max")).unwrap(), "7");
+        let unlimited = groups.make(&Mark::next(), &SandboxPlan::default()).unwrap();
+        assert!(!unlimited.bounds_memory() && !unlimited.bounds_processes());
+
+        let delegated = Delegated::new("one", "cpu pids");
+        let groups = Groups::at(delegated.0.clone()).unwrap();
+        let group = groups.make(&Mark::next(), &limits).unwrap();
+        assert!(!group.bounds_memory() && group.bounds_processes());
+    }
+
+    #[test]
+    fn a_group_goes_with_its_session_and_one_left_behind_in_time() {
+        let delegated = Delegated::new("left", "");
+        let make = |name: &str| {
+            let path = delegated.0.join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        };
+        let [old, young, own] = ["amurg-aa.1-1", "amurg-bb.1-1", OWN_LEAF].map(make);
+        let before = std::time::SystemTime::now() - ABANDONED * 2;
+        for path in [&old, &own] {
+            fs::File::open(path).unwrap().set_modified(before).unwrap();
+        }
+        let groups = Groups::at(delegated.0.clone()).unwrap();
+        assert!(!old.exists() && young.exists() && own.exists());
+        let left: Vec<PathBuf> =
+            groups.left_by("bb").iter().map(|group| group.path().to_owned()).collect();
+        assert_eq!(left, [young.as_path()]);
+        assert!(!young.exists(), "it goes when its last handle goes");
+        let group = groups.make(&Mark::next(), &SandboxPlan::default()).unwrap();
+        let path = group.path().to_owned();
+        drop(group);
+        assert!(!path.exists());
     }
 
     #[test]

@@ -14,14 +14,15 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, getpgrp, kill_process_group};
 
+use super::census::{self, Look};
 use super::cgroup::{Group, Groups};
 use super::family::Family;
 use super::held::Held;
+use super::poll;
 use super::procfs::Process;
 use super::reaper::Reaper;
 pub use super::rounds::{Ended, Progress};
 use super::rounds::{Hold, Rounds, World};
-use super::{census, poll};
 
 /// How long processes have between TERM and KILL.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -93,13 +94,12 @@ pub fn sweep_leftovers(
 
 /// Kills whatever descends from this process, once, without waiting: for an exit at once.
 pub fn kill_descendants() {
-    kill_now(&census::own_descendants());
+    let living = census::own_descendants().living;
+    kill_now(&living.iter().filter_map(Held::of).collect::<Vec<_>>());
 }
 
 /// Kills these, once, without waiting.
-pub(super) fn kill_now(processes: &[Process]) {
-    // All are held before the first dies, so that none of their numbers can change hands.
-    let held: Vec<Held> = processes.iter().filter_map(Held::of).collect();
+pub(super) fn kill_now(held: &[Held]) {
     for process in held {
         let _ = process.signal(Signal::KILL);
     }
@@ -138,12 +138,12 @@ impl fmt::Display for Ended {
 impl World for Family {
     type Hold = Held;
 
-    fn living(&mut self, known: &[Process]) -> Vec<Process> {
-        Self::living(self, known)
+    fn look(&mut self, known: &[Process]) -> Look {
+        Self::look(self, known)
     }
 
     fn hold(&mut self, process: &Process) -> Option<Held> {
-        Held::of(process)
+        Self::hold(self, process)
     }
 
     fn kill_unseen(&mut self) {
@@ -162,16 +162,18 @@ impl World for Family {
 }
 
 /// Processes that no family holds together.
-struct Sweep<'a, F: FnMut() -> Vec<Process>> {
+struct Sweep<'a, F: FnMut() -> Look> {
     find: F,
     groups: Vec<Group>,
     reaper: &'a Reaper,
 }
 
-impl<F: FnMut() -> Vec<Process>> World for Sweep<'_, F> {
+impl<F: FnMut() -> Look> World for Sweep<'_, F> {
     type Hold = Held;
 
-    fn living(&mut self, _known: &[Process]) -> Vec<Process> {
+    fn look(&mut self, _known: &[Process]) -> Look {
+        // What has ended must not keep a look from being sure.
+        self.reaper.reap();
         (self.find)()
     }
 

@@ -4,9 +4,9 @@ use std::os::fd::BorrowedFd;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-#[cfg(target_os = "linux")]
-use super::census::{self, Search};
+use super::census::{self, Look, Search};
 use super::cgroup::Group;
+use super::held::Held;
 use super::mark::Mark;
 use super::procfs::{self, Process};
 use super::reaper::ExitWatch;
@@ -58,13 +58,27 @@ impl Family {
     /// Its living processes, the first one first while it lives, as one look
     /// shows them: what is handed to us meanwhile may be missing.
     pub fn processes(&self) -> Vec<Process> {
-        self.living(&[])
+        self.look(&[]).living
     }
 
-    /// The same, where `known` are its own for sure.
-    #[cfg(target_os = "linux")]
-    pub(super) fn living(&self, known: &[Process]) -> Vec<Process> {
-        census::living(&Search {
+    /// Whether nothing of it lives: twice nothing was found, and nothing that
+    /// may yet turn out to be of it.
+    pub(super) fn is_extinct(&self) -> bool {
+        let found_nothing = || {
+            let Look { living, unsure } = self.look(&[]);
+            living.is_empty() && !unsure
+        };
+        found_nothing() && found_nothing()
+    }
+
+    /// Looks for its processes; `known` are its own for sure.
+    pub(super) fn look(&self, known: &[Process]) -> Look {
+        if !procfs::is_there() {
+            let running = self.exit.try_status().is_none();
+            let living = running.then(|| Process::of_group(self.root())).into_iter().collect();
+            return Look { living, unsure: false };
+        }
+        census::look_for(&Search {
             root: self.root(),
             root_start: self.root_start,
             mark: &self.mark,
@@ -74,21 +88,12 @@ impl Family {
         })
     }
 
-    /// Its living processes: where nothing tells us of others, the first one
-    /// stands for its whole process group.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn living(&self, _known: &[Process]) -> Vec<Process> {
-        let root = self.root();
-        let stand_in = Process {
-            pid: root,
-            start: 0,
-            state: '?',
-            parent: None,
-            group: Some(root),
-            session: Some(root),
-            threads: 1,
-        };
-        self.exit.try_status().is_none().then_some(stand_in).into_iter().collect()
+    /// Takes hold of one of its processes; `None` when it is gone.
+    pub(super) fn hold(&self, process: &Process) -> Option<Held> {
+        if process.is_group() {
+            return Some(Held::group(self.exit.clone()));
+        }
+        Held::of(process)
     }
 
     /// Sends SIGINT to what runs in the foreground: on a terminal (its master)
@@ -114,9 +119,11 @@ impl Family {
 impl Drop for Family {
     fn drop(&mut self) {
         if !self.over {
+            // All are held before the first dies, so that no number can change hands.
             let processes = self.processes();
+            let held: Vec<Held> = processes.iter().filter_map(|found| self.hold(found)).collect();
             self.group.iter().for_each(Group::kill);
-            super::end::kill_now(&processes);
+            super::end::kill_now(&held);
         }
     }
 }

@@ -11,15 +11,20 @@ use std::sync::atomic::AtomicBool;
 
 /// Lets every descriptor but the standard three close on exec.
 ///
+/// Without a list of them (no `/proc`) nothing can be done, and nothing is.
+///
 /// # Errors
-/// When there is no list of open descriptors.
+/// When the list cannot be read, or a descriptor not be changed.
 // The only way from a number in a directory to a descriptor is `borrow_raw`.
 #[expect(unsafe_code, reason = "descriptors nobody here opened can only be named by number")]
 pub(super) fn close_descriptors_on_exec() -> io::Result<()> {
     use std::os::fd::BorrowedFd;
 
     let list = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
-    let entries = std::fs::read_dir(list)?;
+    let entries = match std::fs::read_dir(list) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
     for entry in entries {
         let Some(number) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok())
         else {
@@ -47,21 +52,16 @@ pub(super) fn catch_ignored_signals() {
     }
 }
 
-#[cfg(target_os = "linux")]
 fn ignored_signals() -> impl Iterator<Item = i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok())
-        .unwrap_or(0);
+        .unwrap_or(IGNORED_BY_SHELLS);
     let faults = signal_hook::consts::FORBIDDEN;
     (1..=31).filter(move |signal| mask >> (signal - 1) & 1 == 1 && !faults.contains(signal))
 }
 
-#[cfg(not(target_os = "linux"))]
-fn ignored_signals() -> impl Iterator<Item = i32> {
-    // Which of them are ignored cannot be asked here. These are what shells ignore.
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT};
-    [SIGHUP, SIGINT, SIGQUIT].into_iter()
-}
+/// HUP, INT and QUIT: for where it cannot be asked which signals are ignored.
+const IGNORED_BY_SHELLS: u64 = 0b111;

@@ -408,3 +408,41 @@ impl std::error::Error for LaunchError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `await_exec` makes of a launcher that says this and closes.
+    fn after(said: &[u8]) -> Result<(), NoExec> {
+        let (ours, theirs) = socket_pair().unwrap();
+        rustix::io::write(&theirs, said).unwrap();
+        drop(theirs);
+        await_exec(&ours, Instant::now() + LAUNCH_DEADLINE)
+    }
+
+    #[test]
+    fn an_end_is_success_only_after_the_launcher_was_ready() {
+        assert!(after(&[READY]).is_ok());
+        assert!(matches!(after(b""), Err(NoExec::Died)));
+        assert!(matches!(after(b"+nonsense"), Err(NoExec::Died)));
+    }
+
+    #[test]
+    fn a_failure_is_told_from_before_and_after_ready() {
+        let failure = Failure { step: "exec".into(), errno: Some(2), text: "gone".into() };
+        let json = serde_json::to_vec(&failure).unwrap();
+        for said in [json.clone(), [&[READY], json.as_slice()].concat()] {
+            let Err(NoExec::Failed(told)) = after(&said) else { panic!("{said:?}") };
+            assert_eq!(told, failure);
+        }
+    }
+
+    #[test]
+    fn a_launcher_that_says_nothing_is_given_up_at_the_deadline() {
+        let (ours, theirs) = socket_pair().unwrap();
+        let told = await_exec(&ours, Instant::now() + Duration::from_millis(5));
+        assert!(matches!(told, Err(NoExec::Silent)));
+        drop(theirs);
+    }
+}

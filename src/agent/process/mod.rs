@@ -18,6 +18,7 @@
 //! environment, and by its control group where there can be one. What sheds all
 //! of them while no look was taken is ended with the runtime.
 
+mod carried;
 pub mod census;
 pub mod cgroup;
 mod course;

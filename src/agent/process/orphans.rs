@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use rustix::process::{Pid, getpid};
 
+use super::carried::{Carried, carried};
 use super::procfs::{self, Process};
 
 /// One orphan, as it was when it was first seen.
@@ -19,14 +20,56 @@ pub(super) struct Orphan {
     /// Its `setsid` session.
     pub session: Option<Pid>,
     /// The mark in its environment.
-    pub mark: Option<Vec<u8>>,
+    pub carried: Carried,
+}
+
+/// Whether an orphan is of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Belongs {
+    Yes,
+    No,
+    /// It cannot be told yet.
+    Unsure,
+}
+
+/// Which orphans are of a session.
+#[derive(Debug, Default)]
+pub(super) struct Sorted {
+    /// These are.
+    pub found: Vec<Pid>,
+    /// There are some of which it cannot be told yet. One that ended before it was
+    /// looked at is one of these: it may have left another that was not listed.
+    pub unsure: bool,
+}
+
+impl Sorted {
+    /// Sorts `children` by looking at each.
+    pub fn of(children: &[Pid], belongs: impl Fn(&Orphan) -> Belongs) -> Self {
+        let mut sorted = Self::default();
+        for &pid in children {
+            match Orphan::look(pid) {
+                Some(orphan) => sorted.add(pid, belongs(&orphan)),
+                None => sorted.unsure |= !procfs::is_hidden(pid),
+            }
+        }
+        sorted
+    }
+
+    pub fn add(&mut self, pid: Pid, belongs: Belongs) {
+        match belongs {
+            Belongs::Yes => self.found.push(pid),
+            Belongs::No => {}
+            Belongs::Unsure => self.unsure = true,
+        }
+    }
 }
 
 impl Orphan {
-    /// Looks at a child of this process; `None` when it is none.
+    /// Looks at a child of this process; `None` when it is none, or has ended.
     pub fn look(pid: Pid) -> Option<Self> {
-        let Process { start, session, .. } = child(pid)?;
-        Some(Self { start, session, mark: procfs::mark(pid) })
+        let process = child(pid)?;
+        let Process { start, session, .. } = process;
+        Some(Self { start, session, carried: carried(&process) })
     }
 }
 
@@ -40,9 +83,11 @@ impl Orphans {
         self.0.get(&pid)
     }
 
-    /// Keeps what was seen, if it still holds. Only while nothing can be reaped.
+    /// Keeps what was seen, if it can be relied on and still holds. Only
+    /// while nothing can be reaped.
     pub fn keep(&mut self, pid: Pid, orphan: Orphan) {
-        if child(pid).is_some_and(|now| now.start == orphan.start) {
+        let reliable = matches!(orphan.carried, Carried::Mark(_) | Carried::Nothing);
+        if reliable && child(pid).is_some_and(|now| now.start == orphan.start) {
             self.0.insert(pid, orphan);
         }
     }
@@ -57,6 +102,7 @@ impl Orphans {
     }
 }
 
-fn child(pid: Pid) -> Option<Process> {
-    procfs::process(pid).filter(|process| process.parent == Some(getpid()))
+/// A living child of this process.
+pub(super) fn child(pid: Pid) -> Option<Process> {
+    procfs::process(pid).filter(|process| process.parent == Some(getpid()) && process.is_alive())
 }

@@ -3,14 +3,13 @@
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::process::Pid;
+use rustix::io::Errno;
+use rustix::process::{Pid, getpid, test_kill_process};
 
-use super::mark::Mark;
-
-/// One process, as it was when it was looked at. Elsewhere than on Linux only
-/// the pid is known.
+/// One process, as it was when it was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
     /// Its number.
@@ -30,6 +29,25 @@ pub struct Process {
 }
 
 impl Process {
+    /// For a process group of which nothing is known but its leader: without a
+    /// `/proc` nothing tells of the others.
+    pub(super) fn of_group(leader: Pid) -> Self {
+        Self {
+            pid: leader,
+            start: 0,
+            state: '?',
+            parent: None,
+            group: Some(leader),
+            session: Some(leader),
+            threads: 1,
+        }
+    }
+
+    /// Whether this stands for a group; see [`Process::of_group`].
+    pub(super) fn is_group(&self) -> bool {
+        self.state == '?'
+    }
+
     /// Whether anything of it still runs. A process whose main thread has
     /// ended before others looks like a zombie, but is none.
     pub fn is_alive(&self) -> bool {
@@ -47,6 +65,12 @@ impl Process {
     }
 }
 
+/// Whether there is a `/proc` of the kind read here.
+pub(super) fn is_there() -> bool {
+    static IS_THERE: OnceLock<bool> = OnceLock::new();
+    *IS_THERE.get_or_init(|| process(getpid()).is_some())
+}
+
 /// Looks at a process; `None` when there is none, or `hidepid` hides it.
 pub fn process(pid: Pid) -> Option<Process> {
     // The longest line is a few hundred bytes; a name has at most 64.
@@ -56,16 +80,27 @@ pub fn process(pid: Pid) -> Option<Process> {
     parse_stat(&buffer[..count])
 }
 
-/// Parses a line of `/proc/PID/stat`. The name stands in parentheses and may
-/// hold any byte, closing parentheses and spaces too: the last one ends it.
-fn parse_stat(line: &[u8]) -> Option<Process> {
+/// Whether there is a process of this number that `/proc` does not show (`hidepid`).
+pub(super) fn is_hidden(pid: Pid) -> bool {
+    process(pid).is_none() && test_kill_process(pid) != Err(Errno::SRCH)
+}
+
+/// The number of the first field after the name.
+const FIRST_FIELD: usize = 3;
+
+/// The fields after the name of a line of `/proc/PID/stat`. The name stands in
+/// parentheses and may hold any byte, parentheses and spaces too: the last one ends it.
+fn fields(line: &[u8]) -> Option<Vec<&str>> {
     let end = line.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(line.get(end + 1..)?).ok()?;
+    Some(rest.split_ascii_whitespace().collect())
+}
+
+fn parse_stat(line: &[u8]) -> Option<Process> {
     let name = line.iter().position(|&byte| byte == b'(')?;
     let pid = to_pid(std::str::from_utf8(line.get(..name)?).ok()?.trim())?;
-    let rest = std::str::from_utf8(line.get(end + 1..)?).ok()?;
-    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    // The state is field 3 of the line.
-    let field = |number: usize| fields.get(number - 3).copied();
+    let fields = fields(line)?;
+    let field = |number: usize| fields.get(number - FIRST_FIELD).copied();
     let pid_at = |number: usize| Some(to_pid(field(number)?));
     Some(Process {
         pid,
@@ -78,9 +113,31 @@ fn parse_stat(line: &[u8]) -> Option<Process> {
     })
 }
 
-/// The children of one thread; `None` where the kernel keeps no such list
+/// The children of one thread. The kernel goes through their list in steps, and
+/// skips some when one is reaped in between: so it is read until nothing new comes.
+pub(super) fn children_of_thread(process: Pid, thread: Pid) -> Vec<Pid> {
+    let mut found = Vec::new();
+    for _ in 0..LISTINGS {
+        let known = found.len();
+        for child in list_children(process, thread).unwrap_or_default() {
+            if !found.contains(&child) {
+                found.push(child);
+            }
+        }
+        if found.len() == known {
+            break;
+        }
+    }
+    found
+}
+
+/// Readings of a list that goes on changing.
+const LISTINGS: usize = 5;
+
+/// The list of one thread's children, read once: whole as long as none of them
+/// is reaped meanwhile. `None` where the kernel keeps no such list
 /// (`CONFIG_PROC_CHILDREN`), or the thread is gone.
-pub(super) fn children_of_thread(process: Pid, thread: Pid) -> Option<Vec<Pid>> {
+pub(super) fn list_children(process: Pid, thread: Pid) -> Option<Vec<Pid>> {
     let (process, thread) = (process.as_raw_nonzero(), thread.as_raw_nonzero());
     let list = read(&format!("/proc/{process}/task/{thread}/children")).ok()?;
     let list = String::from_utf8(list).ok()?;
@@ -102,15 +159,10 @@ fn numbers_in(directory: &str) -> Vec<Pid> {
     entries.flatten().filter_map(|entry| to_pid(entry.file_name().to_str()?)).collect()
 }
 
-/// The mark in a process's environment as it was at its last `exec`; `None`
-/// without one, or when the environment may not be read.
-pub(super) fn mark(pid: Pid) -> Option<Vec<u8>> {
-    let environment = read(&format!("/proc/{}/environ", pid.as_raw_nonzero())).ok()?;
-    let prefix = [Mark::VARIABLE.as_bytes(), b"="].concat();
-    environment
-        .split(|&byte| byte == 0)
-        .find_map(|variable| variable.strip_prefix(prefix.as_slice()))
-        .map(<[u8]>::to_vec)
+/// One numeric field of a `stat` file, counted as in its manual page: from 1.
+pub(super) fn stat_field(path: &str, number: usize) -> Option<u64> {
+    let line = read(path).ok()?;
+    fields(&line)?.get(number.checked_sub(FIRST_FIELD)?)?.parse().ok()
 }
 
 /// The user a process runs as.
@@ -131,7 +183,7 @@ fn open(path: &str) -> io::Result<OwnedFd> {
 /// Environments can be as large as the kernel lets them be, a few megabytes.
 const MOST: u64 = 16 << 20;
 
-fn read(path: &str) -> io::Result<Vec<u8>> {
+pub(super) fn read(path: &str) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // Files of `/proc` have no size to ask for first.
     fs::File::from(open(path)?).take(MOST).read_to_end(&mut bytes)?;
@@ -193,6 +245,7 @@ mod tests {
         assert!(!Process { start: 0, ..process }.is(&process));
         assert!(threads(own).contains(&own));
         assert!(all().contains(&own));
+        assert!(!is_hidden(own));
         assert_eq!(user(own), Some(rustix::process::geteuid().as_raw()));
     }
 }

@@ -180,7 +180,7 @@ impl Child {
     fn ended(self, unread: u64) -> Ended {
         let rest = match self.processes {
             Living::Free(mut family) => {
-                if family.living(&[]).is_empty() {
+                if family.is_extinct() {
                     family.is_over();
                     Rest::Nothing
                 } else {

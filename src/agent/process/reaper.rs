@@ -20,7 +20,8 @@ use std::time::Instant;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait, waitpid};
 
-use super::orphans::{Orphan, Orphans};
+use super::orphans::{Belongs, Orphan, Orphans, Sorted};
+use super::procfs;
 use crate::wake::Waker;
 
 /// A handle on the table of watched children. Cheap to clone.
@@ -106,29 +107,34 @@ impl Reaper {
         self.reap_next(|| waitpid(Some(pid), WaitOptions::NOHANG));
     }
 
-    /// Those of `children` that nobody watches and `wanted` holds for. Each is
-    /// looked at once in its life.
-    pub(super) fn orphans(&self, children: &[Pid], wanted: impl Fn(&Orphan) -> bool) -> Vec<Pid> {
-        let mut found = Vec::new();
+    /// Sorts those of `children` that nobody watches. Each is looked at once in
+    /// its life, as a rule. They are listed while nothing can be reaped.
+    pub(super) fn sort_orphans(
+        &self,
+        children: impl Fn() -> Vec<Pid>,
+        belongs: impl Fn(&Orphan) -> Belongs,
+    ) -> Sorted {
+        let mut sorted = Sorted::default();
         let mut unseen = Vec::new();
         let table = self.table();
-        for &pid in children.iter().filter(|pid| !table.watched.contains_key(pid)) {
+        for pid in children().into_iter().filter(|pid| !table.watched.contains_key(pid)) {
             match table.orphans.get(pid) {
-                Some(orphan) if wanted(orphan) => found.push(pid),
-                Some(_) => {}
+                Some(orphan) => sorted.add(pid, belongs(orphan)),
                 None => unseen.push(pid),
             }
         }
         drop(table);
         for pid in unseen {
             // An environment is read without the lock: that can take its time.
-            let Some(orphan) = Orphan::look(pid) else { continue };
-            if wanted(&orphan) {
-                found.push(pid);
+            if let Some(orphan) = Orphan::look(pid) {
+                sorted.add(pid, belongs(&orphan));
+                self.table().orphans.keep(pid, orphan);
+            } else {
+                sorted.unsure |= !procfs::is_hidden(pid);
+                self.reap_one(pid);
             }
-            self.table().orphans.keep(pid, orphan);
         }
-        found
+        sorted
     }
 
     /// `None`: nothing has ended, or there are no children at all (`ECHILD`).

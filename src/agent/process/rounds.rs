@@ -5,12 +5,14 @@
 //! asking   TERM to everything found, and CONT, so that whoever is stopped hears it
 //!   │  all known have ended: look again, TERM to what is new
 //!   │  `kill_at`
-//! killing  look again, KILL to everything; look again, KILL to what is new, …
+//! killing  STOP to everything, look for more until there is none, KILL; look again, …
 //!   │  two looks find nothing               │  KILL_WAIT after the first KILL
 //! over     none left                      over   what hangs in the kernel is counted
 //! ```
 //!
-//! What belongs to another user is counted, and not waited for.
+//! Why STOP before KILL: a process that shed its marks is found only through its
+//! parent, and a parent that is not stopped may start another between our look and
+//! its death. What belongs to another user is counted, and not waited for.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -18,19 +20,21 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
+use super::census::Look;
 use super::procfs::Process;
 
 /// How long after a KILL a process may take to be gone.
 const KILL_WAIT: Duration = Duration::from_secs(2);
 
-/// When to look again where nothing can wake us: no descriptor to wait on, or a
-/// process that forks and exits faster than it can be taken hold of.
+/// When to look again where nothing can wake us: no descriptor to wait on, a
+/// process that forks and exits faster than it can be taken hold of, or one in
+/// the middle of an `exec`.
 const RETRY: Duration = Duration::from_millis(20);
 
 /// Looks in one step before the caller's turn.
 const LOOKS: u32 = 8;
 
-/// Rounds of killing after which whole process groups are killed: a chain of
+/// Looks before a KILL after which whole process groups are killed: a chain of
 /// processes, each forking the next and exiting, only dies at once or not at all.
 const PATIENCE: u32 = 2;
 
@@ -39,7 +43,7 @@ pub(super) trait World {
     /// A process taken hold of.
     type Hold: Hold;
     /// Looks for living processes; `known` were found before.
-    fn living(&mut self, known: &[Process]) -> Vec<Process>;
+    fn look(&mut self, known: &[Process]) -> Look;
     /// Takes hold; `None` when it is gone.
     fn hold(&mut self, process: &Process) -> Option<Self::Hold>;
     /// Kills everything that can be killed without being looked at.
@@ -87,13 +91,14 @@ pub(super) struct Rounds<W: World> {
     give_up: Option<Instant>,
     held: Vec<(Process, W::Hold)>,
     denied: Vec<Process>,
-    kills: u32,
+    /// Looks that found something since the first KILL was due.
+    kill_looks: u32,
 }
 
 impl<W: World> Rounds<W> {
     /// Ends `world`'s processes, with KILL from `kill_at` on.
     pub fn new(world: W, kill_at: Instant) -> Self {
-        Self { world, kill_at, give_up: None, held: Vec::new(), denied: Vec::new(), kills: 0 }
+        Self { world, kill_at, give_up: None, held: Vec::new(), denied: Vec::new(), kill_looks: 0 }
     }
 
     /// Brings the first KILL forward.
@@ -116,11 +121,8 @@ impl<W: World> Rounds<W> {
         self.forget_ended();
         if now >= self.kill_at && self.give_up.is_none() {
             self.give_up = Some(now + KILL_WAIT);
-            // Everybody must be known before the first dies: an orphan that shed
-            // its marks is found only through its parent.
-            self.look();
-            self.world.kill_unseen();
-            self.signal_held();
+            self.signal_held(Signal::STOP);
+            self.kill_round();
         }
         let mut quiet = 0;
         for _ in 0..LOOKS {
@@ -131,7 +133,8 @@ impl<W: World> Rounds<W> {
             if !self.held.is_empty() {
                 return Progress::Waiting(self.next_look(now));
             }
-            quiet = if self.look() { 0 } else { quiet + 1 };
+            let found = if self.give_up.is_some() { self.kill_round() } else { self.look() };
+            quiet = if found { 0 } else { quiet + 1 };
             if quiet == 2 {
                 return Progress::Over(self.count());
             }
@@ -162,20 +165,20 @@ impl<W: World> Rounds<W> {
     }
 
     /// Looks for processes not held yet, takes hold of them and signals them.
-    /// `false`: there are none.
+    /// `false`: there are none for sure.
     fn look(&mut self) -> bool {
         let known: Vec<Process> =
             self.held.iter().map(|(process, _)| process).chain(&self.denied).copied().collect();
-        let living = self.world.living(&known);
+        let Look { living, unsure } = self.world.look(&known);
         self.denied.retain(|denied| living.iter().any(|process| process.is(denied)));
         let is_new = |process: &&Process| !known.iter().any(|known| known.is(process));
         let new: Vec<Process> = living.iter().filter(is_new).copied().collect();
         let killing = self.give_up.is_some();
         if killing && !new.is_empty() {
-            self.kills += 1;
+            self.kill_looks += 1;
         }
         for process in &new {
-            if let Some(group) = process.group.filter(|_| self.kills > PATIENCE) {
+            if let Some(group) = process.group.filter(|_| self.kill_looks > PATIENCE) {
                 self.world.kill_group(group);
             }
             if let Some(hold) = self.world.hold(process) {
@@ -185,20 +188,35 @@ impl<W: World> Rounds<W> {
                 }
             }
         }
-        !new.is_empty()
+        unsure || !new.is_empty()
     }
 
-    fn signal_held(&mut self) {
+    /// Stops whatever is found until nothing new is, then kills all of it.
+    /// `false`: there is nothing new for sure.
+    fn kill_round(&mut self) -> bool {
+        let mut found = false;
+        for _ in 0..LOOKS {
+            if !self.look() {
+                break;
+            }
+            found = true;
+        }
+        self.world.kill_unseen();
+        self.signal_held(Signal::KILL);
+        found
+    }
+
+    fn signal_held(&self, signal: Signal) {
         for (_, hold) in &self.held {
             // One that has ended is forgotten in the next step.
-            let _ = hold.signal(Signal::KILL);
+            let _ = hold.signal(signal);
         }
     }
 }
 
 fn send(hold: &impl Hold, killing: bool) -> rustix::io::Result<()> {
     if killing {
-        return hold.signal(Signal::KILL);
+        return hold.signal(Signal::STOP);
     }
     hold.signal(Signal::TERM)?;
     // Whoever is stopped, or just being stopped, must go on to hear it.
@@ -223,6 +241,8 @@ mod tests {
         OfAnotherUser,
         /// Gone before it can be held, with a successor in its group.
         Hops,
+        /// Ignores TERM, and starts something nobody will find when another dies.
+        Respawns,
     }
 
     #[derive(Default)]
@@ -231,6 +251,9 @@ mod tests {
         signals: Vec<(i32, Signal)>,
         groups_killed: Vec<i32>,
         reaped: Vec<i32>,
+        unsure: bool,
+        stopped: Vec<Pid>,
+        lost: usize,
         next: i32,
     }
 
@@ -267,8 +290,10 @@ mod tests {
     impl World for Fake {
         type Hold = FakeHold;
 
-        fn living(&mut self, _known: &[Process]) -> Vec<Process> {
-            self.0.borrow().living.iter().map(|(process, _)| *process).collect()
+        fn look(&mut self, _known: &[Process]) -> Look {
+            let state = self.0.borrow();
+            let living = state.living.iter().map(|(process, _)| *process).collect();
+            Look { living, unsure: state.unsure }
         }
 
         fn hold(&mut self, process: &Process) -> Option<FakeHold> {
@@ -320,14 +345,23 @@ mod tests {
             let mut state = self.world.0.borrow_mut();
             let pid = self.process.pid.as_raw_nonzero().get();
             state.signals.push((pid, signal));
-            let dies = match kind {
-                Kind::IgnoresTerm => signal == Signal::KILL,
-                Kind::Hangs => false,
-                // What is stopped does not hear of it before it goes on.
-                _ => self.process.state != 'T' || signal != Signal::TERM,
+            if signal == Signal::STOP {
+                state.stopped.push(self.process.pid);
+            }
+            let ignores = matches!(kind, Kind::IgnoresTerm | Kind::Respawns | Kind::Hangs);
+            let dies = match signal {
+                Signal::KILL => kind != Kind::Hangs,
+                // What is stopped does not hear of a TERM before it goes on.
+                Signal::TERM => !ignores && self.process.state != 'T',
+                Signal::CONT => !ignores && self.process.state == 'T',
+                _ => false,
             };
             if dies {
                 state.living.remove(at);
+                let respawns = |(process, kind): &&(Process, Kind)| {
+                    *kind == Kind::Respawns && !state.stopped.contains(&process.pid)
+                };
+                state.lost += state.living.iter().filter(respawns).count();
             }
             drop(state);
             if dies && kind == Kind::Forks {
@@ -402,7 +436,7 @@ mod tests {
         let pid = world.add(Kind::DiesOnTerm);
         let now = Instant::now();
         assert_eq!(Rounds::new(world.clone(), now).step(now), over(0, 0));
-        assert_eq!(world.signals(), [(pid, Signal::KILL)]);
+        assert_eq!(world.signals(), [(pid, Signal::STOP), (pid, Signal::KILL)]);
     }
 
     #[test]
@@ -429,7 +463,27 @@ mod tests {
         let parent = world.add(Kind::Forks);
         let now = Instant::now();
         assert_eq!(Rounds::new(world.clone(), now).step(now), over(0, 0));
-        assert_eq!(world.signals(), [(parent, Signal::KILL), (parent + 1, Signal::KILL)]);
+        let killed = |pid| world.signals().contains(&(pid, Signal::KILL));
+        assert!(killed(parent) && killed(parent + 1));
+    }
+
+    #[test]
+    fn nobody_starts_another_while_the_rest_is_killed() {
+        let world = Fake::default();
+        let (one, two) = (world.add(Kind::Respawns), world.add(Kind::Respawns));
+        let (mut rounds, now) = begin(&world);
+        rounds.step(now);
+        // One more that no look has shown so far.
+        let late = world.add(Kind::IgnoresTerm);
+        assert_eq!(rounds.step(now + GRACE), over(0, 0));
+        assert_eq!(world.0.borrow().lost, 0);
+        let killed: Vec<i32> = world
+            .signals()
+            .iter()
+            .filter(|sent| sent.1 == Signal::KILL)
+            .map(|sent| sent.0)
+            .collect();
+        assert_eq!(killed, [one, two, late]);
     }
 
     #[test]
@@ -451,6 +505,18 @@ mod tests {
         world.add(Kind::DiesOnTerm);
         let (mut rounds, now) = begin(&world);
         assert_eq!(rounds.step(now), over(1, 1));
+    }
+
+    #[test]
+    fn what_may_be_of_the_session_is_looked_at_again() {
+        let world = Fake::default();
+        world.0.borrow_mut().unsure = true;
+        let (mut rounds, now) = begin(&world);
+        assert_eq!(rounds.step(now), Progress::Waiting(now + RETRY));
+        world.0.borrow_mut().unsure = false;
+        let pid = world.add(Kind::DiesOnTerm);
+        assert_eq!(rounds.step(now + RETRY), over(0, 0));
+        assert_eq!(world.signals(), [(pid, Signal::TERM)]);
     }
 
     #[test]
