@@ -48,7 +48,7 @@ mod window;
 mod writer;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -65,7 +65,7 @@ pub use self::settings::{HubSettings, Moments, Timing};
 pub use self::socket::Traffic;
 use self::status::Shared;
 pub use self::status::{LinkState, LinkStatus};
-use self::supervisor::{Event, Supervisor};
+use self::supervisor::{Event, LatestToken, Supervisor};
 pub use self::window::Undelivered;
 use self::window::Window;
 pub use self::window::pace::PingTimes;
@@ -161,9 +161,14 @@ impl Hub {
     /// Where a token goes that the hub gave for the next connection.
     pub fn token_sink(&self) -> impl Fn(Secret) + Send + use<> {
         let supervisor = self.supervisor.clone();
+        // Only the last one matters: a flood of them must not queue up.
+        let latest: LatestToken = Arc::default();
         move |token| {
-            // Gone only after a shutdown, when there is no next connection.
-            let _ = supervisor.send(Event::TokenRefreshed(token));
+            let mut held = latest.lock().unwrap_or_else(PoisonError::into_inner);
+            if held.replace(token).is_none() {
+                // Gone only after a shutdown, when there is no next connection.
+                let _ = supervisor.send(Event::TokenRefreshed(Arc::clone(&latest)));
+            }
         }
     }
 

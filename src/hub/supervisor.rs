@@ -12,8 +12,8 @@
 //! a time: the old socket is closed before a new one is dialled. It knows
 //! nothing of what is sent.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -50,12 +50,15 @@ const A_MOMENT: Duration = Duration::from_millis(20);
 /// another process uses this runtime's id.
 const SUSPICIOUS: u32 = 3;
 
+/// The last token the hub gave, until it is taken out.
+pub type LatestToken = Arc<Mutex<Option<Secret>>>;
+
 /// What the supervisor hears.
 pub enum Event {
     /// Settings have changed.
     Update(Box<HubSettings>),
-    /// The hub gave a token for the next connection.
-    TokenRefreshed(Secret),
+    /// The hub gave a token for the next connection; it is to be taken out.
+    TokenRefreshed(LatestToken),
     /// Deliver what is pending, at most until then, and end.
     Shutdown { deadline: Instant },
     /// A dial has ended.
@@ -162,7 +165,9 @@ impl Supervisor {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Update(settings) => self.update(*settings),
-            Event::TokenRefreshed(token) => {
+            Event::TokenRefreshed(latest) => {
+                let token = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let Some(token) = token else { return };
                 if self.credentials.refresh(token) {
                     info!("the hub gave a token for the next connection");
                 } else {

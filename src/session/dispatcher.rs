@@ -31,6 +31,9 @@ use crate::state::RememberedSession;
 use crate::threads;
 use crate::watchdog::WatchdogHandle;
 
+/// So many sessions may be ending at once, however few may live.
+const LEAST_CLOSING: usize = 16;
+
 /// What others ask of the dispatcher.
 pub enum Request {
     /// A new configuration is in force.
@@ -264,11 +267,10 @@ impl Dispatcher {
         let SessionCreate { session_id, endpoint_id, user_id, .. } = create;
         if let Some(live) = self.registry.get(&session_id) {
             if *live.identity.endpoint_id == *endpoint_id {
-                live.handle.inbox.tell(Event::Reattach);
+                live.handle.inbox.reattach();
             } else {
                 let error = notices::other_endpoint(&live.identity.endpoint_id);
-                live.handle.output.session_created(Err(&error));
-                live.handle.output.system(&error);
+                live.handle.output.refuse_session(&error);
             }
             return;
         }
@@ -277,8 +279,7 @@ impl Dispatcher {
         if let Err(error) = self.open(&session_id, identity, true) {
             self.refused += 1;
             let output = self.output(&session_id, None);
-            output.session_created(Err(&error));
-            output.system(&error);
+            output.refuse_session(&error);
             output.release();
         }
     }
@@ -296,6 +297,11 @@ impl Dispatcher {
         let Some(endpoint) = self.endpoints.get(&*identity.endpoint_id).cloned() else {
             return Err(notices::unknown_endpoint(&identity.endpoint_id));
         };
+        // Those that are still ending have processes as well: a hub that opens
+        // and closes in a loop must not have any number of them.
+        if self.closing.len() >= self.config.runtime.max_sessions.max(LEAST_CLOSING) {
+            return Err(notices::still_ending(self.closing.len()));
+        }
         self.make_room(&endpoint, &identity.user_id)?;
         let number = self.registry.take_number();
         let output = self.output(session_id, Some(&endpoint));

@@ -99,6 +99,13 @@ impl Inbox {
         let _ = self.events.send(event);
     }
 
+    /// Passes a repeated `session.create` on, unless one is on its way already.
+    pub fn reattach(&self) {
+        if !self.facts.reattaching.swap(true, Ordering::Relaxed) {
+            self.tell(Event::Reattach);
+        }
+    }
+
     /// Passes a stop on, unless one is on its way already.
     pub fn stop(&self) {
         if !self.facts.stopping.swap(true, Ordering::Relaxed) {

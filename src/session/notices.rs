@@ -28,6 +28,11 @@ pub fn runtime_full(max: usize) -> String {
     )
 }
 
+/// Sessions that were closed still have processes, too many for another one.
+pub fn still_ending(count: usize) -> String {
+    format!("{count} sessions of this runtime are still ending. Try again in a few seconds.")
+}
+
 /// The endpoint's `max_sessions` is reached and no session can make room.
 pub fn endpoint_full(id: &str, max: usize) -> String {
     format!(

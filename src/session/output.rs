@@ -6,7 +6,7 @@
 //! whether the hub is there.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,11 @@ use crate::hub::outbox::{Entry, EntryKind, Lane};
 use crate::protocol::outbound::{self, Channel, FileMeta, Frame};
 use crate::protocol::output_frame::OutputFrame;
 use crate::wake::Waker;
+
+/// Answers of one session (`session.created`, `stop.ack`) the hub is not known
+/// to have handled. They are in no byte bound, so that they get through when
+/// output fills everything; a hub that asks on and on gets no more of them.
+const MOST_ANSWERS: usize = 64;
 
 /// What the times of all sessions are counted from.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -30,13 +35,15 @@ pub struct SessionOutput {
     seq: AtomicU64,
     /// When the agent last wrote, in milliseconds since [`START`].
     last_output: AtomicU64,
+    /// Answers that are not confirmed yet.
+    answers: Arc<AtomicUsize>,
 }
 
 impl SessionOutput {
     /// The output of a session whose messages go into `lane`. It counts as having written now.
     pub fn new(session_id: Arc<str>, lane: Lane) -> Arc<Self> {
         let (seq, last_output) = (AtomicU64::new(0), AtomicU64::new(0));
-        let output = Self { session_id, lane, seq, last_output };
+        let output = Self { session_id, lane, seq, last_output, answers: Arc::default() };
         output.touch(Instant::now());
         Arc::new(output)
     }
@@ -79,14 +86,18 @@ impl SessionOutput {
 
     /// `session.created`
     pub fn session_created(&self, outcome: Result<(), &str>) {
-        let frame = outbound::session_created(&self.session_id, outcome);
-        self.send(frame, EntryKind::Control, None);
+        self.answer(outbound::session_created(&self.session_id, outcome));
     }
 
     /// `stop.ack`
     pub fn stop_ack(&self, outcome: Result<(), &str>) {
-        let frame = outbound::stop_ack(&self.session_id, outcome);
-        self.send(frame, EntryKind::Control, None);
+        self.answer(outbound::stop_ack(&self.session_id, outcome));
+    }
+
+    fn answer(&self, frame: Frame) {
+        if let Some(place) = AnswersPlace::take(&self.answers) {
+            self.send(frame, EntryKind::Control, Some(Box::new(move || drop(place))));
+        }
     }
 
     /// `turn.started`
@@ -130,6 +141,16 @@ impl SessionOutput {
     /// Sends a frame of an earlier run again, exactly so.
     pub fn send_again(&self, frame: Frame, kind: EntryKind) {
         self.send(frame, kind, None);
+    }
+
+    /// Refuses a `session.create`: in the answer and, since older hubs tell
+    /// nobody of that, in a `system` line. A hub that asks without end and does
+    /// not read is not answered any more once there is no room.
+    pub fn refuse_session(&self, why: &str) {
+        if self.lane.has_room() {
+            self.session_created(Err(why));
+            self.system(why);
+        }
     }
 
     /// Closes a message that never had a turn.
@@ -185,6 +206,24 @@ impl SessionOutput {
 
     fn send(&self, frame: Frame, kind: EntryKind, on_confirmed: Option<Box<dyn FnOnce() + Send>>) {
         self.lane.send(Entry { frame, kind, on_confirmed });
+    }
+}
+
+/// The place of an answer among [`MOST_ANSWERS`]; given back on drop, whether it
+/// was confirmed or not.
+struct AnswersPlace(Arc<AtomicUsize>);
+
+impl AnswersPlace {
+    fn take(answers: &Arc<AtomicUsize>) -> Option<Self> {
+        let place = Self(Arc::clone(answers));
+        // Counted first, so that two threads cannot take the last place.
+        (place.0.fetch_add(1, Ordering::Relaxed) < MOST_ANSWERS).then_some(place)
+    }
+}
+
+impl Drop for AnswersPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -340,10 +379,26 @@ mod tests {
     }
 
     #[test]
+    fn answers_without_end_wait_for_the_hub_to_read_them() {
+        let scene = scene();
+        let ask = || (0..200).for_each(|_| scene.output.stop_ack(Ok(())));
+        ask();
+        let mut waiting = scene.entries();
+        assert_eq!(waiting.len(), MOST_ANSWERS);
+        waiting.pop().and_then(|entry| entry.on_confirmed).expect("it counts")();
+        drop(waiting.pop());
+        ask();
+        assert_eq!(scene.entries().len(), 2, "a confirmed and a dropped one made room");
+    }
+
+    #[test]
     fn a_full_lane_is_told_before_reading() {
         let scene = scene();
         assert!(scene.output.has_room());
         scene.output.text(&Channel::Stdout, &"x".repeat(200));
         assert!(!scene.output.has_room());
+        let before = scene.entries().len();
+        scene.output.refuse_session("full");
+        assert_eq!((before, scene.entries().len()), (1, 0), "nobody reads it");
     }
 }

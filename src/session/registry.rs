@@ -30,6 +30,8 @@ pub struct Facts {
     pub permissions: AtomicUsize,
     /// A stop is on its way; a second one would say nothing new.
     pub stopping: AtomicBool,
+    /// A second `session.create` is on its way to be answered.
+    pub reattaching: AtomicBool,
     /// Turns so far.
     pub turns: AtomicU64,
 }
@@ -45,6 +47,7 @@ impl Facts {
             uncertain: AtomicBool::new(false),
             permissions: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            reattaching: AtomicBool::new(false),
             turns: AtomicU64::new(0),
         }
     }

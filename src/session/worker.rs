@@ -251,7 +251,10 @@ impl Worker {
             Event::Message(message) => self.message(*message),
             Event::Input(input) => self.input(*input),
             Event::Stop => self.stop(),
-            Event::Reattach => self.output.session_created(Ok(())),
+            Event::Reattach => {
+                self.facts.reattaching.store(false, Ordering::Relaxed);
+                self.output.session_created(Ok(()));
+            }
             Event::Permission { request_id, approved, always_allow } => {
                 self.permission_answered(&request_id, approved, always_allow);
             }

@@ -142,13 +142,12 @@ impl Attached {
         }
     }
 
-    /// Passes a question on; `false`: too many wait already.
+    /// Passes a question on; `false`: too many wait already, or this very one.
     pub fn ask(&mut self, request: PermissionRequest) -> bool {
-        if self.asked.len() >= MOST_ASKED {
+        if self.asked.len() >= MOST_ASKED || !self.asked.insert(request.request_id.clone()) {
             return false;
         }
         self.finish();
-        self.asked.insert(request.request_id.clone());
         self.events.tell(AgentEvent::PermissionRequested(request));
         true
     }

@@ -69,7 +69,9 @@ impl Owner {
                 self.skip(&format!("file {} not taken: {refusal}", offer.path));
                 let path = crate::agent::excerpt::excerpt(&offer.path, 256);
                 let text = format!("The adapter's file {path} was not taken: {refusal}.");
-                self.sessions[at].system(&text);
+                if !self.is_full(at) {
+                    self.sessions[at].system(&text);
+                }
             }
         }
     }
