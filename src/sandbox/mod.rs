@@ -35,11 +35,12 @@
 //!
 //! Mode, times and attributes of files outside that the same user owns can be
 //! changed, and whether a name exists can be asked. UDP is open. Processes of
-//! the machine can be seen by number and command line, and those of the same
-//! user slowed down (`nice`, CPU affinity) or met in System V shared memory.
-//! Load is bounded by `limits` alone. `denied_paths` inside an allowed path and
-//! tool lists are declared to the hub, not enforced: Landlock only ever adds.
-//! [`support`] tells what of all this a running kernel lacks.
+//! the machine can be seen by number and command line, though not listed by a
+//! child that is root (see [`landlock`]); those of the same user can be slowed
+//! down (`nice`, CPU affinity) or met in System V shared memory. Load is bounded
+//! by `limits` alone. `denied_paths` inside an allowed path and tool lists are
+//! declared to the hub, not enforced: Landlock only ever adds. [`support`] tells
+//! what of all this a running kernel lacks.
 
 #[cfg(target_os = "linux")]
 pub mod landlock;

@@ -31,7 +31,7 @@ pub fn facts(endpoint: &Endpoint, machine: Machine) -> Vec<Fact> {
     }));
     facts.push(Fact::new("confined", confinement(security)));
     if support::is_confined(endpoint) {
-        facts.extend(cage(security, machine.support));
+        facts.extend(cage(security, machine));
     }
     facts
 }
@@ -45,7 +45,7 @@ pub fn declared(security: &Security) -> Option<Fact> {
     })
 }
 
-fn cage(security: &Security, support: Support) -> Vec<Fact> {
+fn cage(security: &Security, Machine { support, means }: Machine) -> Vec<Fact> {
     let landlock = match support.landlock {
         0 => "no Landlock in this kernel".to_owned(),
         WHOLE => format!("Landlock version {WHOLE} or later"),
@@ -66,6 +66,10 @@ fn cage(security: &Security, support: Support) -> Vec<Fact> {
         facts.push(Fact::new("missing", value));
     }
     facts.push(Fact::new("open", OPEN));
+    if means.root {
+        let value = "confined agents of root cannot list /proc, which ps needs; start the runtime as another user for that";
+        facts.push(Fact::new("root", value));
+    }
     facts
 }
 

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::agent::locate;
 use crate::config::checked::Checked;
 use crate::config::problem::{Place, Source};
-use crate::config::{Endpoint, Environment, Examination, Problem, Program, Runtime};
+use crate::config::{Endpoint, Enforce, Environment, Examination, Problem, Program, Runtime};
 use crate::sandbox::support;
 
 use super::confined::Machine;
@@ -249,6 +249,11 @@ impl Looking<'_> {
             return;
         }
         let Some(security) = checked.object("security") else { return };
+        if endpoint.security.enforce == Enforce::Required && !self.machine.support.is_whole() {
+            let message = "cannot be met on this machine: the agent will not start";
+            let hint = "run Linux 6.12 or later with Landlock enabled, or write best-effort";
+            self.warnings.push(self.source.problem(&security.place_of("enforce"), message, hint));
+        }
         let list = security.place_of("allowed_paths");
         let place = |index| Place { path: format!("{}[{index}]", list.path), ..list.clone() };
         let mut real = BTreeSet::new();
