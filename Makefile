@@ -11,13 +11,15 @@ SCALE ?= quick
 COMPARE ?=
 ONLY ?=
 MESSAGE ?= echo $$((6*7))
+STATIC_TARGET = $(or $(TARGET),x86_64-unknown-linux-musl)
 FEATURE_FLAGS := $(if $(filter plain,$(FEATURES)),--no-default-features,$(if $(FEATURES),--no-default-features --features $(FEATURES)))
 
 .DEFAULT_GOAL := help
-.PHONY: help try build build-runtime test soak bench bench-check bench-accept lint doc fuzz deny install clean
+.PHONY: help try build build-runtime test soak bench bench-check bench-accept lint doc fuzz deny install clean \
+	static reproducible deb rpm rootfs bundle vendor-check cross-check kubernetes-check release
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 try: ## Talk to a real shell through the whole runtime, no hub needed
 	@$(CARGO) build --quiet $(FEATURE_FLAGS)
@@ -60,6 +62,39 @@ deny: ## Check licences, advisories, sources and duplicates of the dependencies
 
 install: build ## Install the binary under PREFIX (/usr/local)
 	install -D -m 0755 bin/amurg-runtime $(DESTDIR)$(PREFIX)/bin/amurg-runtime
+
+static: ## Build a static binary into target/dist (TARGET=aarch64-unknown-linux-musl, FEATURES=plain)
+	@FEATURES=$(FEATURES) scripts/static.sh $(STATIC_TARGET)
+
+reproducible: ## Build the static binary twice from clean: the same bytes
+	@FEATURES=$(FEATURES) scripts/reproducible.sh $(STATIC_TARGET)
+
+deb: ## Build the Debian packages of the static binaries
+	@scripts/deb.sh amd64
+	@scripts/deb.sh arm64
+
+rpm: ## Build the RPM packages of the static binaries
+	@scripts/rpm.sh x86_64
+	@scripts/rpm.sh aarch64
+
+rootfs: ## Assemble the container's root file system into target/rootfs
+	@rm -rf target/rootfs
+	@scripts/rootfs.sh target/dist/amurg-runtime-*-$(STATIC_TARGET) target/rootfs
+
+kubernetes-check: ## Hold the Kubernetes manifests against the API's schemas
+	@scripts/kubernetes-check.sh
+
+bundle: ## Pack binaries, packages, units and documentation for a machine without a network
+	@scripts/bundle.sh
+
+vendor-check: ## Build from vendored crates, without a network
+	@scripts/vendor-check.sh
+
+cross-check: ## Build for every target, run what runs here, print a table
+	@scripts/cross-check.sh
+
+release: ## Build every artefact of this version into target/dist, with checksums
+	@scripts/release.sh
 
 clean: ## Remove what was built
 	$(CARGO) clean
