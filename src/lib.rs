@@ -53,6 +53,7 @@ pub mod ids;
 pub mod logging;
 pub mod loopback;
 pub mod protocol;
+mod receive;
 pub mod runtime;
 pub mod sandbox;
 pub mod secret;

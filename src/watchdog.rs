@@ -18,6 +18,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use self::deadlines::Deadlines;
+use crate::receive::receive_until;
 use crate::threads;
 
 /// So many unanswered pings are an answer, too.
@@ -216,10 +217,7 @@ fn run(shared: &Shared, nudges: &Receiver<()>) {
             let _ = ping.try_send(());
         }
         // Nudged or due, it looks at everything anyway.
-        let _ = match wakes_at {
-            Some(at) => nudges.recv_deadline(at).ok(),
-            None => nudges.recv().ok(),
-        };
+        let _ = receive_until(nudges, wakes_at);
     }
 }
 

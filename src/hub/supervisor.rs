@@ -34,6 +34,7 @@ use super::window::Undelivered;
 use super::writer::{LinkCommand, WriterEvent};
 use super::{HubEvent, HubSettings};
 use crate::logging::Quoted;
+use crate::receive::receive_until;
 use crate::secret::Secret;
 use crate::threads;
 
@@ -152,11 +153,7 @@ impl Supervisor {
                 return self.finish(writer);
             }
             let until = [look_again, self.deadline].into_iter().flatten().min();
-            let event = match until {
-                Some(until) => self.inbox.recv_deadline(until).ok(),
-                None => self.inbox.recv().ok(),
-            };
-            if let Some(event) = event {
+            if let Ok(event) = receive_until(&self.inbox, until) {
                 self.handle(event);
             }
         }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use crate::receive::receive;
 use crate::threads;
 
 /// Most lines that wait for a stderr that does not take them.
@@ -95,7 +96,7 @@ fn write_lines(
         line.push('\n');
         let _ = writer.write_all(line.as_bytes());
     };
-    for item in items {
+    while let Ok(item) = receive(items) {
         match item {
             Item::Line(line) => write(line),
             Item::Flush(done) => drop(done.send(())),

@@ -43,6 +43,7 @@ use crate::config::{Endpoint, Profile, Runtime};
 use crate::files::Files;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
+use crate::receive::receive;
 use crate::state::Journal;
 use crate::watchdog::{Deadline, Reason};
 
@@ -118,7 +119,7 @@ pub fn run(args: Args) -> Legacy {
     };
     while worker.state != State::Ended {
         // The inbox cannot be disconnected: the worker holds a sender itself.
-        let Ok(event) = events.recv() else { break };
+        let Ok(event) = receive(&events) else { break };
         worker.handle(event);
     }
     worker.leave()

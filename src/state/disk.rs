@@ -10,6 +10,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use log::error;
 
+use crate::receive::receive;
 use crate::threads;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -38,7 +39,7 @@ impl DiskThread {
         let thread = threads::spawn("disk", move || {
             // Dropped at the end, which is how the owner sees it.
             let _ending = ending;
-            while let Ok(Some(job)) = work.recv() {
+            while let Ok(Some(job)) = receive(&work) {
                 job();
             }
         })?;

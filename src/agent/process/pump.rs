@@ -23,6 +23,7 @@ use super::end::{self, Ending, Progress};
 use super::family::Family;
 use super::pipes::{Pipes, READ, Read, Stream};
 use super::reaper::{ExitWatch, exit_code};
+use crate::receive::receive;
 use crate::wake::{self, WakeFd, Waker};
 
 /// Full buffers taken from one stream before anything else is looked at.
@@ -240,7 +241,7 @@ impl<C> Handle<C> {
 impl<C> Inbox<C> {
     /// Waits for a command while there is no child; `None` when all senders are gone.
     pub fn wait(&self) -> Option<C> {
-        self.commands.recv().ok()
+        receive(&self.commands).ok()
     }
 
     /// What wakes this thread.

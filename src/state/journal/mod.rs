@@ -47,6 +47,7 @@ use self::store::Store;
 use self::writer::Writer;
 use super::disk::DiskHandle;
 use crate::protocol::outbound::Frame;
+use crate::receive::receive_until;
 use crate::threads;
 
 /// Longest time a sick disk holds a turn.
@@ -103,7 +104,8 @@ impl Journal {
         }
         let (written, wait) = bounded(1);
         shared.mailbox.post(record, Urgency::Now, Some(written));
-        let timed_out = wait.recv_timeout(LONGEST_WAIT).is_err_and(|error| error.is_timeout());
+        let timed_out = receive_until(&wait, Some(Instant::now() + LONGEST_WAIT))
+            .is_err_and(|error| error.is_timeout());
         if timed_out && !shared.slow.swap(true, Ordering::Relaxed) {
             warn!("journal is slow, turns go on without waiting for it; check the disk");
         }
@@ -255,10 +257,7 @@ fn write_all(mut writer: Writer, shared: &Shared, nudges: &Receiver<()>, disk: &
         let soon = due.is_some_and(|due| due <= now + Duration::from_secs(1));
         if shared.mailbox.may_sleep(soon) {
             // Woken or due, it looks at everything anyway.
-            let _ = match due {
-                Some(due) => nudges.recv_deadline(due).ok(),
-                None => nudges.recv().ok(),
-            };
+            let _ = receive_until(nudges, due);
         }
     }
 }

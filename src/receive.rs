@@ -1,0 +1,75 @@
+//! Waiting for a channel without spinning first.
+//!
+//! `Receiver::recv` looks at its channel some hundred times and yields the
+//! processor four times before it sleeps. That is right between two busy
+//! threads. Here a message passes half a dozen threads that sleep most of the
+//! time, and each would pay for it at every message. Selecting among several
+//! channels sleeps at once; so a second one is added that never says anything.
+
+use std::convert::Infallible;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, never, select_biased};
+
+/// Waits for the next message.
+///
+/// # Errors
+/// When every sender is gone and nothing is left.
+pub fn receive<T>(from: &Receiver<T>) -> Result<T, RecvError> {
+    select_biased! {
+        recv(from) -> message => message,
+        recv(never::<Infallible>()) -> _ => Err(RecvError),
+    }
+}
+
+/// Waits for the next message until `deadline`, where there is one.
+///
+/// # Errors
+/// When the deadline passed, or when every sender is gone and nothing is left.
+pub fn receive_until<T>(
+    from: &Receiver<T>,
+    deadline: Option<Instant>,
+) -> Result<T, RecvTimeoutError> {
+    let Some(deadline) = deadline else { return receive(from).map_err(RecvTimeoutError::from) };
+    select_biased! {
+        recv(from) -> message => message.map_err(RecvTimeoutError::from),
+        recv(never::<Infallible>()) -> _ => Err(RecvTimeoutError::Disconnected),
+        default(deadline.saturating_duration_since(Instant::now())) => {
+            Err(RecvTimeoutError::Timeout)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crossbeam_channel::bounded;
+
+    use super::*;
+
+    #[test]
+    fn what_is_there_comes_before_the_deadline_and_the_end() {
+        let (sender, receiver) = bounded(2);
+        sender.send(1).unwrap();
+        sender.send(2).unwrap();
+        drop(sender);
+        assert_eq!(receive_until(&receiver, Some(Instant::now())), Ok(1));
+        assert_eq!(receive(&receiver), Ok(2));
+        assert_eq!(receive(&receiver), Err(RecvError));
+        assert_eq!(receive_until(&receiver, None), Err(RecvTimeoutError::Disconnected));
+    }
+
+    #[test]
+    fn a_wait_ends_with_a_message_or_at_its_deadline() {
+        let (sender, receiver) = bounded(1);
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert_eq!(receive_until(&receiver, Some(soon)), Err(RecvTimeoutError::Timeout));
+        assert!(Instant::now() >= soon);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| receive(&receiver));
+            sender.send(3).unwrap();
+            assert_eq!(waiting.join().unwrap(), Ok(3));
+        });
+    }
+}
