@@ -7,6 +7,9 @@
 
 use std::time::Duration;
 
+/// No delay is shorter, whatever is configured: dialling is work for everybody.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 /// Delays between dials.
 #[derive(Clone, Debug)]
 pub struct Backoff {
@@ -18,8 +21,8 @@ pub struct Backoff {
 impl Backoff {
     /// Starts with `first`, never beyond `longest` but for the jitter.
     pub fn new(first: Duration, longest: Duration) -> Self {
-        let first = first.min(longest);
-        Self { first, longest, next: first }
+        let first = first.min(longest).max(SHORTEST);
+        Self { first, longest: longest.max(first), next: first }
     }
 
     /// Takes over changed settings; the delay reached stays within them.

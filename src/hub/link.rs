@@ -34,13 +34,16 @@ pub struct Link {
     /// Microseconds from `since` to when something arrived last.
     heard: AtomicU64,
     awaits_pong: AtomicBool,
+    /// Under TLS: a write waits for something to be read.
+    write_waits: AtomicBool,
 }
 
 /// What a read brought.
 pub struct ReadStep {
     /// A message, what to poll for before the next read, or the end.
     pub outcome: ReadOutcome,
-    /// Something to send (a pong) found the socket full: the writer must flush.
+    /// The writer must flush: what was to be said (a pong) found the socket
+    /// full, or what a write waited for was read.
     pub needs_flush: bool,
 }
 
@@ -78,6 +81,7 @@ impl Link {
             since: Instant::now(),
             heard: AtomicU64::new(0),
             awaits_pong: AtomicBool::new(false),
+            write_waits: AtomicBool::new(false),
         }
     }
 
@@ -94,7 +98,9 @@ impl Link {
         let read = websocket.read();
         let would_block = websocket.get_mut().socket_mut().take_would_block();
         drop(websocket);
+        let mut needs_flush = would_block.write;
         if self.traffic.received.load(Ordering::Relaxed) != before {
+            needs_flush |= self.write_waits.swap(false, Ordering::SeqCst);
             let micros = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.heard.store(micros, Ordering::Relaxed);
         }
@@ -111,7 +117,7 @@ impl Link {
             }
             Err(error) => ReadOutcome::Failed(error),
         };
-        ReadStep { outcome, needs_flush: would_block.write }
+        ReadStep { outcome, needs_flush }
     }
 
     /// Puts a frame into the buffer, and the buffer into the socket when it is full.
@@ -132,6 +138,8 @@ impl Link {
         websocket.get_mut().socket_mut().take_would_block();
         let outcome = act(&mut websocket);
         let WouldBlock { read, write } = websocket.get_mut().socket_mut().take_would_block();
+        // Set before the lock is let go: the reader cannot have read it away.
+        self.write_waits.store(read && !write, Ordering::SeqCst);
         match outcome {
             Ok(()) => WriteOutcome::Done,
             // Under TLS a write may have to read first; polling for room to

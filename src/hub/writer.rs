@@ -26,6 +26,9 @@ use super::status::Shared;
 use super::window::{Undelivered, Window};
 use crate::wake::WakeFd;
 
+/// Commands taken before something is sent again.
+const BURST: usize = 1024;
+
 /// What the connection's side tells the writer.
 pub enum LinkCommand {
     /// A connection is registered: send over it.
@@ -99,7 +102,7 @@ struct Writer {
 
 impl Writer {
     fn take_commands(&mut self, now: Instant) {
-        while let Ok(command) = self.args.commands.try_recv() {
+        for command in self.args.commands.clone().try_iter().take(BURST) {
             match command {
                 Command::Send { lane, entry } => self.args.window.push(&lane, entry),
                 Command::NeedRoom { lane, waker } => self.args.window.need_room(&lane, waker),

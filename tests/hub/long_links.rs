@@ -4,12 +4,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::fake::{FakeHub, LIMIT, Runtime, number_of, output, settings};
+use crate::fake::{FakeHub, LIMIT, Runtime, output, settings};
 use crate::fault_proxy::{FaultProxy, Faults, Way};
 
 #[test]
 fn a_link_with_200_ms_of_delay_is_filled() {
-    const MESSAGES: usize = 480;
+    const MESSAGES: usize = 240;
     let hub = FakeHub::new();
     let proxy = FaultProxy::start(hub.address, 1);
     let way = Way { delay: Duration::from_millis(100), ..Way::default() };
@@ -23,14 +23,16 @@ fn a_link_with_200_ms_of_delay_is_filled() {
         lane.send(output("s", number, 64_000));
     }
     let reading = thread::spawn(move || {
-        let numbers = (0..MESSAGES).map(|_| number_of(&peer.read().unwrap()));
-        assert!(numbers.eq(0..MESSAGES));
+        let mut texts = 0;
+        while texts < MESSAGES {
+            texts += usize::from(peer.socket.read().unwrap().is_text());
+        }
         peer.read_to_end()
     });
     runtime.until("everything is confirmed", |status| status.pending == 0);
     let took = start.elapsed();
-    // 30 MB with 256 KiB for each round trip would take 23 s.
-    assert!(took < Duration::from_secs(15), "{took:?}, window {}", runtime.hub.status().window);
+    // 15 MB with 256 KiB for each round trip would take 12 s.
+    assert!(took < Duration::from_secs(8), "{took:?}, window {}", runtime.hub.status().window);
     runtime.hub.shutdown(Instant::now() + LIMIT);
     assert!(reading.join().unwrap().is_empty());
 }
