@@ -16,7 +16,7 @@ use log::{debug, error, info, warn};
 
 use super::admission::Admission;
 use super::deadlines::Deadlines;
-use super::event::{Ending, Event, Inbox, Incoming};
+use super::event::{Ending, Event, Events, Inbox, Incoming};
 use super::output::SessionOutput;
 use super::registry::{Cap, Caps, Facts, Live, Registry, Remembered, Room};
 use super::{notices, push, worker};
@@ -118,7 +118,7 @@ pub struct Args {
 struct Handle {
     inbox: Inbox,
     /// What its worker did not come to read.
-    unread: Receiver<Event>,
+    unread: Events,
     output: Arc<SessionOutput>,
     thread: JoinHandle<()>,
 }
@@ -413,7 +413,7 @@ impl Dispatcher {
         }
     }
 
-    fn deliver(&mut self, message: UserMessage, event: fn(Box<Incoming>) -> Event) {
+    fn deliver(&mut self, message: UserMessage, event: fn(Incoming) -> Event) {
         let Some(live) = self.registry.get(&message.session_id) else { return };
         let Some(permit) = live.handle.inbox.admit(message.content.len()) else {
             warn!("message refused session={} reason=\"input full\"", Quoted(&message.session_id));
@@ -423,7 +423,7 @@ impl Dispatcher {
         };
         let UserMessage { message_id, content, .. } = message;
         let incoming = Incoming { message_id: message_id.into(), content, permit };
-        live.handle.inbox.tell(event(Box::new(incoming)));
+        live.handle.inbox.tell(event(incoming));
     }
 
     fn upload(&mut self, upload: crate::protocol::inbound::FileUpload) {
@@ -432,7 +432,7 @@ impl Dispatcher {
             return;
         };
         match live.handle.inbox.admit(upload.data.len()) {
-            Some(permit) => live.handle.inbox.tell(Event::Upload(Box::new(upload), permit)),
+            Some(permit) => live.handle.inbox.tell(Event::Upload(upload, permit)),
             None => live.handle.output.system_if_room(&notices::input_full()),
         }
     }
@@ -513,8 +513,8 @@ impl Dispatcher {
         if let Some(handle) = itself.or_else(|| self.closing.remove(&number)) {
             // What came after its last look belongs to the session all the same.
             for event in handle.unread.try_iter() {
-                match event {
-                    Event::Message(message) => unheard.push(*message),
+                match *event {
+                    Event::Message(message) => unheard.push(message),
                     Event::Stop => {
                         handle.output.stop_ack(Ok(()));
                         handle.output.release();

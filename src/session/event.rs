@@ -12,14 +12,13 @@ use crate::config::Endpoint;
 use crate::protocol::inbound::FileUpload;
 use crate::watchdog::Deadline;
 
-/// Everything a session's worker waits for. Large parts are boxed: thousands of
-/// idle sessions each keep a few of these allocated.
+/// Everything a session's worker waits for.
 #[derive(Debug)]
 pub enum Event {
     /// `user.message`
-    Message(Box<Incoming>),
+    Message(Incoming),
     /// `interactive.input`
-    Input(Box<Incoming>),
+    Input(Incoming),
     /// `stop.request`
     Stop,
     /// `session.create` for a session that is here already.
@@ -34,7 +33,7 @@ pub enum Event {
         always_allow: bool,
     },
     /// `file.upload`
-    Upload(Box<FileUpload>, Permit),
+    Upload(FileUpload, Permit),
     /// The endpoint's configuration changed.
     Reconfigure(Arc<Endpoint>),
     /// The connection was lost: the hub denied what was pending.
@@ -73,18 +72,22 @@ pub enum Ending {
     Shutdown,
 }
 
+/// The end of an inbox that is read. A channel keeps 31 places allocated as soon as
+/// it is used, and there is one for every session: the places hold pointers.
+pub type Events = Receiver<Box<Event>>;
+
 /// The way into a worker. Sending never blocks; what a hub can cause is bounded
 /// by the session's admission and by flags that let a repeated word pass only once.
 #[derive(Clone, Debug)]
 pub struct Inbox {
-    events: Sender<Event>,
+    events: Sender<Box<Event>>,
     admission: SessionAdmission,
     facts: Arc<Facts>,
 }
 
 impl Inbox {
     /// An inbox and the end its worker reads.
-    pub fn new(admission: SessionAdmission, facts: Arc<Facts>) -> (Self, Receiver<Event>) {
+    pub fn new(admission: SessionAdmission, facts: Arc<Facts>) -> (Self, Events) {
         let (events, receiver) = unbounded();
         (Self { events, admission, facts }, receiver)
     }
@@ -96,7 +99,7 @@ impl Inbox {
 
     /// Puts an event in. An ended worker simply does not hear it.
     pub fn tell(&self, event: Event) {
-        let _ = self.events.send(event);
+        let _ = self.events.send(Box::new(event));
     }
 
     /// Passes a repeated `session.create` on, unless one is on its way already.

@@ -28,11 +28,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
 use log::{debug, info, warn};
 
 use super::deadlines::Deadlines;
-use super::event::{Ending, Event, Inbox, Incoming};
+use super::event::{Ending, Event, Events, Inbox, Incoming};
 use super::notices;
 use super::output::SessionOutput;
 use super::permissions::Permissions;
@@ -86,7 +85,7 @@ pub struct Args {
     /// Its inbox, for the agent and the watchdog to write into.
     pub inbox: Inbox,
     /// The end of the inbox that the worker reads.
-    pub events: Receiver<Event>,
+    pub events: Events,
     /// Its deadlines.
     pub deadlines: Deadlines,
     /// Ids of messages it has executed in an earlier life.
@@ -120,7 +119,7 @@ pub fn run(args: Args) -> Legacy {
     while worker.state != State::Ended {
         // The inbox cannot be disconnected: the worker holds a sender itself.
         let Ok(event) = receive(&events) else { break };
-        worker.handle(event);
+        worker.handle(*event);
     }
     worker.leave()
 }
@@ -230,9 +229,9 @@ fn open(args: Args) -> Result<Worker, Refused> {
 
 impl Refused {
     /// Messages that came while the agent was being opened get their end.
-    fn answer_what_waits(&self, events: &Receiver<Event>) {
+    fn answer_what_waits(&self, events: &Events) {
         for event in events.try_iter() {
-            match event {
+            match *event {
                 Event::Message(message) => {
                     debug!("message refused session={}", Quoted(&self.session_id));
                     self.output.refuse_message(&message.message_id, &self.error);
@@ -249,8 +248,8 @@ impl Refused {
 impl Worker {
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Message(message) => self.message(*message),
-            Event::Input(input) => self.input(*input),
+            Event::Message(message) => self.message(message),
+            Event::Input(input) => self.input(input),
             Event::Stop => self.stop(),
             Event::Reattach => {
                 self.facts.reattaching.store(false, Ordering::Relaxed);

@@ -199,14 +199,15 @@ impl Child {
 /// The sending half of a pipe thread. Cheap to clone.
 #[derive(Debug)]
 pub struct Handle<C> {
-    commands: Sender<C>,
+    commands: Sender<Box<C>>,
     waker: Waker,
 }
 
-/// The receiving half of a pipe thread: it outlives the children.
+/// The receiving half of a pipe thread: it outlives the children. The channel keeps
+/// 31 places from its first use on, so they hold pointers.
 #[derive(Debug)]
 pub struct Inbox<C> {
-    commands: Receiver<C>,
+    commands: Receiver<Box<C>>,
     wake: WakeFd,
     waker: Waker,
 }
@@ -232,7 +233,7 @@ impl<C> Clone for Handle<C> {
 impl<C> Handle<C> {
     /// Tells the thread. `false` when it has ended.
     pub fn send(&self, command: C) -> bool {
-        let sent = self.commands.send(command).is_ok();
+        let sent = self.commands.send(Box::new(command)).is_ok();
         self.waker.wake();
         sent
     }
@@ -241,7 +242,7 @@ impl<C> Handle<C> {
 impl<C> Inbox<C> {
     /// Waits for a command while there is no child; `None` when all senders are gone.
     pub fn wait(&self) -> Option<C> {
-        receive(&self.commands).ok()
+        receive(&self.commands).ok().map(|command| *command)
     }
 
     /// What wakes this thread.
@@ -318,7 +319,7 @@ pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -
 fn take_commands<D: Duty>(child: &mut Child, duty: &mut D, inbox: &Inbox<D::Command>) {
     loop {
         match inbox.commands.try_recv() {
-            Ok(command) => duty.command(command, child),
+            Ok(command) => duty.command(*command, child),
             Err(TryRecvError::Empty) => return,
             Err(TryRecvError::Disconnected) => return duty.deserted(child),
         }
