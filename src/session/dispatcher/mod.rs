@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use log::{debug, info, warn};
@@ -273,6 +274,7 @@ impl Dispatcher {
             return;
         };
         let UserMessage { message_id, content, .. } = message;
+        live.facts.touch(Instant::now());
         let incoming = Incoming { message_id: message_id.into(), content, permit };
         self.seen.note(session_id, &incoming.message_id);
         live.handle.inbox.tell(event(incoming));

@@ -174,7 +174,6 @@ impl Worker {
     // Messages and turns.
 
     fn message(&mut self, message: Incoming) {
-        self.touch();
         if self.state == State::Closing {
             return self.unheard.push(message);
         }
@@ -197,11 +196,13 @@ impl Worker {
         self.turns += 1;
         self.facts.turns.fetch_add(1, Ordering::Relaxed);
         self.facts.uncertain.store(false, Ordering::Relaxed);
+        self.state = State::Turn;
+        // A session in use makes room for nobody, from before anyone hears of its turn.
+        self.facts.show_busy(true);
         // Written down first, so that the end outlives this process.
         self.shared.journal.turn_opened(&self.session_id, &message_id, &self.endpoint.id);
         self.output.turn_started(&message_id);
         info!("turn started session={} message={}", Quoted(&self.session_id), Quoted(&message_id));
-        self.state = State::Turn;
         self.turn = Some(OpenTurn {
             number: self.turns,
             message_id: Arc::clone(&message_id),
@@ -260,7 +261,6 @@ impl Worker {
     }
 
     fn input(&mut self, input: Incoming) {
-        self.touch();
         if self.state != State::Closing {
             self.agent.input(input.content, input.permit);
         }
