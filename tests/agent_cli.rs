@@ -356,6 +356,8 @@ fn a_session_that_is_full_does_not_stall_those_it_shares_a_process_with() {
     let endpoint = Cli { spawn_policy: SpawnPolicy::Persistent, ..cli(&["bash"]) };
     let mut ann = Scene::shared_cli(&endpoint, &shared);
     let mut bob = Scene::shared_cli(&endpoint, &shared);
+    // However late this thread takes what he is told, he is never full.
+    bob.output.set_limit(32 << 20);
     let turn = bob.turn("head -c 5000000 /dev/zero | tr '\\0' x");
     assert_eq!(turn.stdout.len(), 5_000_000);
     let mut heard = 0;
