@@ -1,7 +1,6 @@
 //! The limits of time a session lives under, and what is done when one has passed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use log::debug;
@@ -55,14 +54,18 @@ impl Worker {
         if due > now {
             return self.deadlines.arm(Reason::IdleTurn, turn, due);
         }
-        self.facts.uncertain.store(true, Ordering::Relaxed);
         self.agent.idle_expired(turn);
+        // Should it know better, or not of the turn yet, it is asked again.
+        self.deadlines.arm(Reason::IdleTurn, turn, now + self.idle_timeout());
     }
 
     fn inactivity(&mut self, now: Instant) {
         // A turn that has a limit of its own is not inactivity, however silent.
         let bounded = matches!(self.endpoint.profile, Profile::Job(_) | Profile::Http(_));
-        let active = if self.turn.is_some() && bounded { now } else { self.last_active() };
+        // Nor is an agent that cannot go on because the hub takes nothing.
+        let held_up = !self.output.has_room();
+        let active =
+            if held_up || self.turn.is_some() && bounded { now } else { self.last_active() };
         if active + self.session_timeout() > now {
             return self.arm_inactivity(active);
         }

@@ -251,6 +251,7 @@ impl Worker {
         if let Some(note) = end.note {
             self.output.system(&note);
         }
+        self.facts.uncertain.store(end.running, Ordering::Relaxed);
         self.complete_turn(end.exit_code);
         self.touch();
         if self.state == State::Idle
@@ -290,6 +291,7 @@ impl Worker {
         match event {
             AgentEvent::TurnEnded(end) => self.turn_ended(end),
             AgentEvent::Note(text) => self.output.system(&text),
+            AgentEvent::AtRest => self.facts.uncertain.store(false, Ordering::Relaxed),
             AgentEvent::PermissionRequested(request) => {
                 if let Some(decision) = self.permissions.ask(&request, Instant::now()) {
                     self.agent.permission(&request.request_id, decision);
