@@ -33,7 +33,8 @@ fn persistent(adapter: External) -> External {
 }
 
 fn close(shared: &SharedAdapters) {
-    shared.close().into_iter().for_each(|thread| thread.join().expect("an end"));
+    shared.0.close();
+    assert!(shared.0.ended(Instant::now() + Duration::from_secs(20)));
 }
 
 fn permission(scene: &mut Scene) -> String {

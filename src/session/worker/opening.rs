@@ -71,6 +71,7 @@ pub(super) fn open(args: Args) -> Result<Worker, Refused> {
         output,
         facts,
         deadlines,
+        runtime: args.runtime,
         shared,
         agent,
         state: State::Idle,
