@@ -135,7 +135,7 @@ impl Child {
 
     /// SIGINT to what runs in the foreground.
     pub fn interrupt(&self) {
-        let terminal = self.pipes.pollable(Stream::Stdout).filter(|_| self.tty);
+        let terminal = self.pipes.output(Stream::Stdout).filter(|_| self.tty);
         if let Living::Free(family) = &self.processes {
             family.interrupt(terminal);
         }
@@ -161,6 +161,7 @@ impl Child {
         match ending.step(now) {
             Progress::Waiting(until) => Some(until),
             Progress::Over(ended) => {
+                self.pipes.bound();
                 self.processes = Living::Ended(ended);
                 None
             }
