@@ -122,13 +122,17 @@ impl Duty for Owner {
 
     fn output(&mut self, stream: Stream, bytes: &[u8], now: Instant) {
         match stream {
-            Stream::Stdout => {
-                let mut lines = std::mem::take(&mut self.lines);
-                lines.push(bytes, |line| self.take_line(&line, now));
-                self.lines = lines;
-            }
+            Stream::Stdout => self.with_lines(now, |lines, each| lines.push_while(bytes, each)),
             Stream::Stderr => self.last_words.push(bytes, &self.endpoint.id),
         }
+    }
+
+    fn kept(&self) -> usize {
+        self.lines.kept()
+    }
+
+    fn go_on(&mut self, now: Instant) {
+        self.with_lines(now, |lines, each| lines.go_on(each));
     }
 
     fn has_room(&self) -> bool {
@@ -137,7 +141,8 @@ impl Duty for Owner {
     }
 
     fn wake_when_room(&self, waker: Waker) {
-        for session in self.sessions.iter().filter(|session| !session.has_room()) {
+        // Not only of those that are full: one that has room by now wakes at once.
+        for session in &self.sessions {
             session.wake_when_room(waker.clone());
         }
     }
