@@ -339,6 +339,29 @@ say('turn.complete'); read()",
 }
 
 #[test]
+fn an_adapter_that_does_not_read_is_ended_and_started_again() {
+    let shared = SharedAdapters::default();
+    let mut scene = Scene::shared_external(persistent(external(&["sleep", "1000"])), &shared);
+    let start = Instant::now();
+    let turn = scene.send("go");
+    let name = "x".repeat(128 * 1024);
+    let file = StoredFile { path: "/x".into(), name, mime_type: "x/y".into() };
+    for _ in 0..12 {
+        scene.agent.file(&file);
+    }
+    let turn = scene.rest_of_turn(turn, start);
+    assert!(turn.system.contains("more than 1 MiB of what it was told unread"), "{turn:?}");
+    assert_eq!(turn.exit_code, Some(143), "{turn:?}");
+    let turn = scene.send("again");
+    let seen = scene.next();
+    let told = |text: &str| text.contains("it was started again");
+    assert!(matches!(&seen, Seen::Output(_, text) if told(text)), "{seen:?}");
+    close(&shared);
+    let ends = |seen: &Seen| matches!(seen, Seen::Event(AgentEvent::TurnEnded(TurnEnd { turn: ended, .. })) if *ended == turn);
+    assert!(ends(&scene.next()));
+}
+
+#[test]
 fn closing_ends_the_adapter_and_its_children() {
     let mut scene = Scene::external(python(
         "import subprocess
