@@ -24,6 +24,7 @@ pub(super) struct Refused {
 pub(super) fn open(args: Args) -> Result<Worker, Refused> {
     let Args { session_id, user_id, endpoint, output, facts, inbox, deadlines, shared, .. } = args;
     let upload_dir = shared.files.session_dir(&endpoint.id, &session_id);
+    let made = upload_dir.is_ok();
     let opened = upload_dir.map_err(|error| error.to_string()).and_then(|upload_dir| {
         let events = AgentEvents::new(move |event| inbox.tell(Event::Agent(event)));
         shared.agents.open(AgentContext {
@@ -49,6 +50,9 @@ pub(super) fn open(args: Args) -> Result<Worker, Refused> {
                 output.session_created(Err(&error));
             }
             output.system(&error);
+            if made {
+                shared.files.session_ended(&endpoint.id, &session_id);
+            }
             return Err(Refused { session_id, output, error });
         }
     };
@@ -67,6 +71,7 @@ pub(super) fn open(args: Args) -> Result<Worker, Refused> {
         output,
         facts,
         deadlines,
+        runtime: args.runtime,
         shared,
         agent,
         state: State::Idle,
