@@ -12,6 +12,7 @@ pub mod flags;
 pub mod init;
 pub mod launch;
 pub mod man;
+pub mod presence;
 pub mod progress;
 pub mod run;
 pub mod schema;

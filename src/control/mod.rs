@@ -89,7 +89,7 @@ pub fn candidates(state_dir: &Path, runtime_directory: Option<&Path>) -> Vec<Pat
         socket_path(state_dir, runtime_directory),
         socket_path(state_dir, None),
         socket_path(state_dir, Some(system)),
-        socket_path(&Path::new("/var/lib/amurg").join(state_name), None),
+        socket_path(&Path::new(crate::state::SYSTEM).join(state_name), None),
     ];
     paths.dedup();
     paths

@@ -153,10 +153,14 @@ impl std::error::Error for DialError {}
 /// How long each step of a successful dial took.
 #[derive(Clone, Debug)]
 pub struct DialReport {
+    /// Whose name was resolved: the hub's, or its proxy's.
+    pub host: String,
     /// Where the TCP connection went: the hub, or its proxy.
     pub address: SocketAddr,
     /// The proxy, if there was one.
     pub proxy: Option<String>,
+    /// Until when the hub's certificate is valid, as `2026-01-31T12:00:00Z`.
+    pub certificate_until: Option<String>,
     /// Resolving the name.
     pub resolve: Duration,
     /// Connecting.

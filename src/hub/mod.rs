@@ -33,6 +33,7 @@ mod hello;
 mod link;
 mod liveness;
 pub mod outbox;
+pub mod probe;
 pub mod proxy;
 mod reader;
 mod redial;

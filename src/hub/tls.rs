@@ -191,7 +191,7 @@ pub fn valid_from(hub: &Hub, socket: Socket, deadline: Instant) -> Option<String
     socket.set_deadline(deadline);
     let stream = builder.build().ok()?.connect(&hub.url.host, socket).ok()?;
     let der = stream.peer_certificate().ok()??.to_der().ok()?;
-    certificate::not_before(&der)
+    certificate::validity(&der).map(|validity| validity.from)
 }
 
 #[cfg(test)]

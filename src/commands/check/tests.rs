@@ -38,7 +38,7 @@ impl Machine {
         );
         let name = "config.json";
         let examination = config::examine(&text, name, &self.environment, Options::default());
-        Report::of(&examination, &self.environment)
+        Report::of(&examination, &self.environment, None)
     }
 }
 
@@ -211,7 +211,7 @@ fn json_says_the_same() {
 fn the_example_passes() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.json");
     let examination = config::examine_file(&path, &ProcessEnvironment, Options::default());
-    let report = Report::of(&examination, &ProcessEnvironment);
+    let report = Report::of(&examination, &ProcessEnvironment, None);
     assert!(report.ok(), "{}", Text(&report).to_string());
     let arguments = Check { json: true, ..named(path) };
     assert_eq!(check(&arguments, &ProcessEnvironment, &mut Vec::new()), 0);

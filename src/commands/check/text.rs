@@ -16,6 +16,10 @@ impl fmt::Display for Text<'_> {
             report.endpoints.iter().any(|endpoint| belongs(&finding.path, &endpoint.path))
         };
         problems(f, report, |finding| !belongs_to_an_endpoint(finding))?;
+        if !report.service.is_empty() {
+            f.write_str("\nservice\n")?;
+            facts(f, &report.service)?;
+        }
         if !report.runtime.is_empty() {
             f.write_str("\nruntime\n")?;
             facts(f, &report.runtime)?;
@@ -33,10 +37,20 @@ impl fmt::Display for Text<'_> {
             facts(f, &endpoint.facts)?;
             problems(f, report, |finding| belongs(&finding.path, &endpoint.path))?;
         }
+        if let Some(connection) = &report.connection {
+            f.write_str("\nconnection\n")?;
+            facts(f, &connection.facts())?;
+            unconnected(f, report)?;
+        }
         let verdict = if report.ok() { "can be used" } else { "cannot be used" };
         let errors = counted(report.errors.len(), "error");
         let warnings = counted(report.warnings.len(), "warning");
-        writeln!(f, "\n{}: {verdict} ({errors}, {warnings})", report.file)
+        write!(f, "\n{}: {verdict} ({errors}, {warnings})", report.file)?;
+        match report.connection.as_ref().map(|connection| connection.ok) {
+            None => writeln!(f),
+            Some(true) => writeln!(f, ", the hub answers"),
+            Some(false) => writeln!(f, ", no connection to the hub"),
+        }
     }
 }
 
@@ -45,8 +59,15 @@ pub struct Problems<'a>(pub &'a Report);
 
 impl fmt::Display for Problems<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        problems(f, self.0, |_| true)
+        problems(f, self.0, |_| true)?;
+        unconnected(f, self.0)
     }
+}
+
+/// Why there is no connection.
+fn unconnected(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
+    let error = report.connection.as_ref().and_then(|connection| connection.error.as_ref());
+    error.map_or(Ok(()), |error| writeln!(f, "error: {}: hub: {error}", report.file))
 }
 
 /// Whether a problem's path lies in the part of the file at `part`.
