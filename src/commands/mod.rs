@@ -17,6 +17,7 @@ pub mod progress;
 pub mod run;
 pub mod schema;
 mod service;
+mod shells;
 pub mod sparkline;
 pub mod status;
 pub mod terminal;

@@ -43,7 +43,8 @@ pub struct Status {
     wait: Option<Duration>,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// What an option takes as a duration.
+pub fn duration(text: &str) -> Result<Duration, String> {
     crate::config::duration::parse(text).map_err(ToString::to_string)
 }
 

@@ -25,6 +25,7 @@ use self::conversation::Conversation;
 use self::input::{Input, Interrupts};
 use self::screen::{Escaped, Screen};
 use super::exit;
+use super::progress::Progress;
 use crate::agent::process::launch::Launcher;
 use crate::agent::process::original::Original;
 use crate::agent::process::reaper::Reaper;
@@ -155,15 +156,19 @@ impl Try {
         redirect(&mut config, &hub, &token, scratch.path());
 
         let interrupts = Interrupts::catch();
+        let progress = Progress::begin("the runtime to start");
         let shutdown = match start(config) {
             Ok(shutdown) => shutdown,
             Err(error) => {
+                drop(progress);
                 screen.note(&error);
                 return exit::INTERNAL;
             }
         };
         let client = hub.client();
-        let code = if client.wait_registered(Instant::now() + ARRIVAL).is_ok() {
+        let arrived = client.wait_registered(Instant::now() + ARRIVAL).is_ok();
+        drop(progress);
+        let code = if arrived {
             let input = Input::new(self.message, screen.prompts());
             Conversation::new(client, frames, input, &interrupts.told, screen, endpoint).hold()
         } else {

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::shells;
 use super::failure::Failure;
 use crate::agent::locate::locate;
 use crate::config::Environment;
@@ -50,21 +51,24 @@ struct Known {
     wanted: bool,
 }
 
-/// What comes back is what the commands wrote, and nothing else.
-const NO_PROMPT: [(&str, &str); 3] = [("PS1", ""), ("PS2", ""), ("TERM", "dumb")];
-
-/// Interactive, since they would otherwise end at the first mistake or at Ctrl-C;
-/// the shells on a terminal, where they have job control.
+/// What ends at the first mistake or at Ctrl-C is of no use: all are interactive.
 const KNOWN: [Known; 4] = [
     Known {
         id: "bash",
         name: "Bash",
-        args: &["--norc", "--noprofile", "--noediting", "-i"],
-        env: &NO_PROMPT,
+        args: &shells::BASH,
+        env: &shells::NO_PROMPT,
         tty: true,
         wanted: true,
     },
-    Known { id: "sh", name: "Shell", args: &["-i"], env: &NO_PROMPT, tty: true, wanted: false },
+    Known {
+        id: "sh",
+        name: "Shell",
+        args: &shells::SH,
+        env: &shells::NO_PROMPT,
+        tty: true,
+        wanted: false,
+    },
     Known {
         id: "python3",
         name: "Python",
