@@ -227,8 +227,9 @@ impl Runtime {
                 messages_out: link.messages_out,
                 bytes_out: link.bytes_out,
                 reconnects: link.reconnects,
-                turns: sessions.turns,
-                refused: sessions.refused,
+                turns: sessions.totals.turns,
+                refused: sessions.totals.refused,
+                dropped_bytes: sessions.totals.dropped_bytes,
                 log_lines_dropped: crate::logging::dropped_lines(),
                 deadlines: self
                     .watchdog
@@ -390,12 +391,15 @@ fn seen(recovery: Recovery) -> HashMap<Arc<str>, Vec<Arc<str>>> {
 }
 
 fn shown(session: &SessionStatus, now: Instant) -> report::Session {
+    let age = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
     report::Session {
         id: session.session_id.to_string(),
         endpoint: session.endpoint_id.to_string(),
         busy: session.busy,
         turns: session.turns,
-        quiet_seconds: now.saturating_duration_since(session.last_active).as_secs_f64(),
+        age_seconds: age(session.started),
+        turn_seconds: session.turn_since.map(age),
+        quiet_seconds: age(session.last_active),
         buffered_bytes: session.buffered_bytes as u64,
     }
 }

@@ -8,8 +8,8 @@ use argh::{ArgsInfo, FromArgs};
 use super::exit;
 use super::progress::Progress;
 use super::status::{duration, sockets};
+use super::terminal::escaped;
 use crate::control::{Answer, AskError, Request, client};
-use crate::logging::Quoted;
 
 /// How often somebody who waits for an end looks again.
 const PACE: Duration = Duration::from_millis(500);
@@ -82,14 +82,14 @@ pub fn run(arguments: &Control) -> u8 {
     let sockets = sockets(&config);
     match client::ask(&sockets, &request) {
         Ok(Answer::Done { text }) => {
-            println!("{text}");
+            println!("{}", escaped(&text));
             match &arguments.order {
                 Order::Drain(Drain { wait: Some(wait) }) => wait_for_end(&sockets, *wait),
                 _ => exit::OK,
             }
         }
         Ok(Answer::Refused { reason }) => {
-            eprintln!("amurg-runtime: refused: {}", Quoted(&reason));
+            eprintln!("amurg-runtime: refused: {}", escaped(&reason));
             exit::NO
         }
         Ok(Answer::Status(_)) => exit::INTERNAL,

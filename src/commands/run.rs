@@ -1,6 +1,6 @@
 //! `run`: the service.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use argh::{ArgsInfo, FromArgs};
 use log::{error, info, warn};
@@ -75,7 +75,7 @@ pub fn run(arguments: &Run) -> u8 {
             config.runtime.state_dir.display()
         );
     }
-    match serve(arguments.config.as_deref(), config) {
+    match serve(arguments, config) {
         Ok(()) => exit::OK,
         Err(error @ StartError::State(_)) => {
             error!("not started: {error}");
@@ -88,7 +88,7 @@ pub fn run(arguments: &Run) -> u8 {
     }
 }
 
-fn serve(named: Option<&Path>, config: Config) -> Result<(), StartError> {
+fn serve(arguments: &Run, config: Config) -> Result<(), StartError> {
     info!(
         "starting version={} runtime={} endpoints={}",
         env!("CARGO_PKG_VERSION"),
@@ -104,7 +104,7 @@ fn serve(named: Option<&Path>, config: Config) -> Result<(), StartError> {
     let links = service.link_changes();
     let options = runtime::Options { launcher, persistent: true, link_changed: links };
     let runtime = Runtime::start(config, options)?;
-    service.serve(runtime, named, &state_dir);
+    service.serve(runtime, arguments.config.as_deref(), arguments.log_level, &state_dir);
     Ok(())
 }
 

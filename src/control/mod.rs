@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod peer;
+pub mod prometheus;
 pub mod report;
 pub mod server;
 

@@ -67,10 +67,28 @@ pub enum Request {
 pub struct Overview {
     /// Those that live.
     pub live: Vec<SessionStatus>,
-    /// Turns begun, of ended sessions too.
+    /// Counted, of ended sessions too.
+    pub totals: Totals,
+}
+
+/// What is counted of all sessions.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// Turns begun.
     pub turns: u64,
-    /// Sessions and messages that were refused here.
+    /// Sessions and messages that were refused.
     pub refused: u64,
+    /// Bytes of agents that had no room and could not wait for any.
+    pub dropped_bytes: u64,
+}
+
+impl Totals {
+    /// Adds what one session counted.
+    fn add(&mut self, live: &Live<Handle>) {
+        self.turns += live.facts.turns.load(Ordering::Relaxed);
+        self.refused += live.facts.refused.load(Ordering::Relaxed);
+        self.dropped_bytes += live.handle.output.dropped_bytes();
+    }
 }
 
 /// One session as `status` shows it.
@@ -84,6 +102,10 @@ pub struct SessionStatus {
     pub busy: bool,
     /// Turns so far.
     pub turns: u64,
+    /// When it was started.
+    pub started: Instant,
+    /// When its open turn began.
+    pub turn_since: Option<Instant>,
     /// Last activity.
     pub last_active: Instant,
     /// Encoded bytes that are not confirmed yet.
@@ -149,8 +171,7 @@ pub fn run(args: Args) {
         link_changed: args.link_changed,
         draining: None,
         shutdown: None,
-        turns: 0,
-        refused: 0,
+        totals: Totals::default(),
     };
     while !dispatcher.finished() {
         let event = select! {
@@ -201,10 +222,8 @@ struct Dispatcher {
     link_changed: Box<dyn Fn(bool) + Send>,
     draining: Option<Sender<()>>,
     shutdown: Option<Sender<()>>,
-    /// Turns of sessions that are not live any more.
-    turns: u64,
-    /// Sessions and messages refused.
-    refused: u64,
+    /// Of sessions that are not live any more, and of those that never were.
+    totals: Totals,
 }
 
 impl Dispatcher {
@@ -277,7 +296,7 @@ impl Dispatcher {
         let identity = Remembered { endpoint_id: endpoint_id.into(), user_id: user_id.into() };
         let session_id: Arc<str> = session_id.into();
         if let Err(error) = self.open(&session_id, identity, true) {
-            self.refused += 1;
+            self.totals.refused += 1;
             let output = self.output(&session_id, None);
             output.refuse_session(&error);
             output.release();
@@ -383,7 +402,7 @@ impl Dispatcher {
                 None => Err(notices::unknown_session()),
             };
             if let Err(error) = opened {
-                self.refused += 1;
+                self.totals.refused += 1;
                 warn!("message refused session={} error={}", Quoted(&session_id), Quoted(&error));
                 let output = self.output(&session_id, None);
                 output.refuse_message(&message.message_id, &error);
@@ -418,7 +437,7 @@ impl Dispatcher {
         let Some(permit) = live.handle.inbox.admit(message.content.len()) else {
             warn!("message refused session={} reason=\"input full\"", Quoted(&message.session_id));
             live.handle.output.refuse_message(&message.message_id, &notices::input_full());
-            self.refused += 1;
+            self.totals.refused += 1;
             return;
         };
         let UserMessage { message_id, content, .. } = message;
@@ -494,7 +513,7 @@ impl Dispatcher {
 
     fn end(&mut self, session_id: &str, ending: Ending) -> bool {
         let Some(live) = self.registry.remove(session_id, None) else { return false };
-        self.turns += live.facts.turns.load(Ordering::Relaxed);
+        self.totals.add(&live);
         live.handle.inbox.tell(Event::Close(ending));
         self.closing.insert(live.number, live.handle);
         true
@@ -507,7 +526,7 @@ impl Dispatcher {
             self.seen.insert(Arc::clone(&session_id), seen);
         }
         let itself = self.registry.remove(&session_id, Some(number)).map(|live| {
-            self.turns += live.facts.turns.load(Ordering::Relaxed);
+            self.totals.add(&live);
             live.handle
         });
         if let Some(handle) = itself.or_else(|| self.closing.remove(&number)) {
@@ -579,9 +598,10 @@ impl Dispatcher {
                 self.shutdown = Some(done);
             }
             Request::Sessions { reply } => {
-                let live: Vec<_> = self.registry.iter().map(status_of).collect();
-                let turns = self.turns + live.iter().map(|session| session.turns).sum::<u64>();
-                let _ = reply.send(Overview { live, turns, refused: self.refused });
+                let mut totals = self.totals;
+                self.registry.iter().for_each(|(_, live)| totals.add(live));
+                let live = self.registry.iter().map(status_of).collect();
+                let _ = reply.send(Overview { live, totals });
             }
         }
     }
@@ -597,6 +617,8 @@ fn status_of((session_id, live): (&Arc<str>, &Live<Handle>)) -> SessionStatus {
         endpoint_id: Arc::clone(&live.identity.endpoint_id),
         busy: live.facts.busy.load(Ordering::Relaxed),
         turns: live.facts.turns.load(Ordering::Relaxed),
+        started: live.facts.started(),
+        turn_since: live.facts.turn_since(),
         last_active: live.facts.last_active().max(live.handle.output.quiet_since()),
         buffered_bytes: live.handle.output.buffered(),
     }

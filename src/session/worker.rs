@@ -193,6 +193,7 @@ fn open(args: Args) -> Result<Worker, Refused> {
                 output.session_created(Err(&error));
             }
             output.system(&error);
+            facts.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Refused { session_id, output, error });
         }
     };
@@ -293,6 +294,7 @@ impl Worker {
             self.complete_turn(None);
             self.start_turn(message);
         } else if self.queue.len() >= QUEUE {
+            self.facts.refused.fetch_add(1, Ordering::Relaxed);
             self.output.refuse_message(&message.message_id, &notices::queue_full(QUEUE));
         } else {
             self.shared.journal.queued(&self.session_id, &message.message_id);
@@ -304,7 +306,7 @@ impl Worker {
         let Incoming { message_id, content, permit } = message;
         let now = Instant::now();
         self.turns += 1;
-        self.facts.turns.fetch_add(1, Ordering::Relaxed);
+        self.facts.begin_turn(now);
         self.facts.uncertain.store(false, Ordering::Relaxed);
         // Written down first, so that the end outlives this process.
         self.shared.journal.turn_opened(&self.session_id, &message_id, &self.endpoint.id);
@@ -342,6 +344,7 @@ impl Worker {
             exit_code.map_or_else(|| "none".into(), |code| code.to_string())
         );
         // Whoever hears of the end may count on it.
+        self.facts.end_turn();
         self.show_busy();
         let frame = self.output.prepare_turn_completed(&turn.message_id, exit_code);
         self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
