@@ -85,7 +85,9 @@ impl fmt::Display for StartError {
                 "runtime.file_storage_path {}: {source}; make it writable for this user or choose another",
                 path.display()
             ),
-            Self::Resources(error) => write!(f, "threads or descriptors are short: {error}"),
+            Self::Resources(error) => {
+                write!(f, "threads or descriptors are short: {error}; raise this user's limits")
+            }
         }
     }
 }

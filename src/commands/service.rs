@@ -113,7 +113,9 @@ fn control_server(state_dir: &Path, ask: Sender<Asked>) -> Option<Server> {
             _ => Duration::ZERO,
         };
         let (answer, answered) = bounded(1);
-        let busy = || Answer::Refused { reason: "the runtime is busy or stopping".into() };
+        let busy = || Answer::Refused {
+            reason: "the runtime is busy or stopping; try again in a moment".into(),
+        };
         if ask.send((request, answer)).is_err() {
             return busy();
         }
@@ -166,7 +168,7 @@ impl Desk<'_> {
                     done("changed, until the next reload or start")
                 }
                 Err(_) => Answer::Refused {
-                    reason: "a level is error, warn, info, debug or trace".into(),
+                    reason: "there is no such level; give error, warn, info, debug or trace".into(),
                 },
             },
             Request::Close { session } => {

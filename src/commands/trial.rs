@@ -149,7 +149,9 @@ impl Try {
         let (hub, scratch) = match places {
             Ok(places) => places,
             Err(error) => {
-                screen.note(&format!("no place for a trial: {error}"));
+                screen.note(&format!(
+                    "no place for a trial: {error}; is there room in the temporary directory?"
+                ));
                 return exit::UNAVAILABLE;
             }
         };
@@ -172,7 +174,7 @@ impl Try {
             let input = Input::new(self.message, screen.prompts());
             Conversation::new(client, frames, input, &interrupts.told, screen, endpoint).hold()
         } else {
-            screen.note("the runtime did not come to its hub");
+            screen.note("the runtime did not come to its hub; is this machine overloaded?");
             drop(frames);
             exit::INTERNAL
         };
@@ -184,7 +186,10 @@ impl Try {
     /// The endpoint that was named, or the first.
     fn chosen<'a>(&self, endpoints: &'a [Arc<Endpoint>]) -> Result<&'a Arc<Endpoint>, String> {
         let Some(name) = &self.endpoint else {
-            return endpoints.first().ok_or_else(|| "there is no agent to talk to".to_owned());
+            return endpoints.first().ok_or_else(|| {
+                "there is no agent to talk to; add one to the configuration, or give --demo"
+                    .to_owned()
+            });
         };
         if let Some(found) = endpoints.iter().find(|endpoint| endpoint.id == *name) {
             return Ok(found);

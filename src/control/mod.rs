@@ -123,7 +123,12 @@ impl std::fmt::Display for AskError {
         match self {
             Self::NotRunning { looked } => {
                 let looked: Vec<_> = looked.iter().map(|path| path.display().to_string()).collect();
-                write!(f, "no running runtime found; looked for {}", looked.join(", "))
+                write!(
+                    f,
+                    "no running runtime found, looked for {}; start it, or name its configuration \
+                     with --config FILE",
+                    looked.join(", ")
+                )
             }
             Self::Denied { path } => {
                 write!(
@@ -132,7 +137,9 @@ impl std::fmt::Display for AskError {
                     path.display()
                 )
             }
-            Self::Broken { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Broken { path, source } => {
+                write!(f, "{}: {source}; try again in a moment", path.display())
+            }
         }
     }
 }

@@ -155,8 +155,8 @@ mod tests {
                 assert_eq!(last, name, "its samples stand together, behind its head: {line}");
             }
         }
-        let sampled = |name: &str| samples.iter().any(|s| s.split('{').next() == Some(name));
-        assert!(kinds.keys().all(|name| sampled(name)), "a head without a sample: {text}");
+        let has_one = |name: &str| samples.iter().any(|s| s.split('{').next() == Some(name));
+        assert!(kinds.keys().all(|name| has_one(name)), "a head without a sample: {text}");
         assert!(text.contains("\"idle_turn\"} 3\n"), "{text}");
     }
 

@@ -59,7 +59,12 @@ impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Held(held) => held.fmt(f),
-            Self::Thread(error) => write!(f, "the journal's threads cannot be made: {error}"),
+            Self::Thread(error) => {
+                write!(
+                    f,
+                    "the journal's threads cannot be made: {error}; end what else uses up threads"
+                )
+            }
         }
     }
 }

@@ -22,6 +22,9 @@ mod register;
 mod tests;
 mod writing;
 
+#[cfg(test)]
+pub(crate) use {failure::Failure, register::RegisterError};
+
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 

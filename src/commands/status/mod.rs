@@ -45,6 +45,9 @@ pub struct Status {
 }
 
 /// What an option takes as a duration.
+///
+/// # Errors
+/// What is wrong with it.
 pub fn duration(text: &str) -> Result<Duration, String> {
     crate::config::duration::parse(text).map_err(ToString::to_string)
 }

@@ -146,7 +146,7 @@ impl<'a> Conversation<'a> {
             },
             recv(limit) -> _ => {
                 self.progress = None;
-                self.screen.note("the agent did not start in time");
+                self.screen.note("the agent did not start in time; is its program well?");
                 Err(End::Left(exit::UNAVAILABLE))
             },
         }
