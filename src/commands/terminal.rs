@@ -48,6 +48,47 @@ pub fn is_utf8() -> bool {
         })
 }
 
+/// Puts weight and colours on words, or nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Paint {
+    /// Whether the stream shows them.
+    pub colours: bool,
+}
+
+impl Paint {
+    /// Nothing: for pipes and files.
+    pub const PLAIN: Self = Self { colours: false };
+
+    /// What has to be changed.
+    pub fn error(self, text: &str) -> String {
+        self.with("1;31", text)
+    }
+
+    /// What one should know.
+    pub fn warning(self, text: &str) -> String {
+        self.with("1;33", text)
+    }
+
+    /// What is as it should be.
+    pub fn good(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    /// A heading.
+    pub fn heading(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    /// What guides the eye only.
+    pub fn label(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
 /// A text without anything that moves a cursor: control characters are written out.
 pub fn escaped(text: &str) -> String {
     let shown = |c: char| {

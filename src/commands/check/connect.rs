@@ -72,7 +72,10 @@ impl Connection {
                 milliseconds: took.as_secs_f64() * 1000.0,
                 ok: outcome.is_ok() || index < last,
                 about: outcome.as_ref().ok().and_then(|report| match step {
-                    Step::Resolve => Some(format!("{} is {}", report.host, report.address.ip())),
+                    Step::Resolve => {
+                        let address = report.address.ip().to_string();
+                        (report.host != address).then(|| format!("{} is {address}", report.host))
+                    }
                     Step::Connect => Some(report.address.to_string()),
                     Step::Tunnel => report.proxy.clone(),
                     Step::Tls => Some(tls(config, report.certificate_until.as_deref())),

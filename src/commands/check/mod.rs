@@ -21,6 +21,7 @@ use argh::{ArgsInfo, FromArgs};
 use crate::config::{self, Environment, Options, ProcessEnvironment};
 
 use super::exit;
+use super::terminal::{self, Paint};
 use connect::Connection;
 use service::Service;
 use text::{Problems, Text};
@@ -125,7 +126,10 @@ fn examine(
         (true, _) if report.is_spotless() => String::new(),
         (_, true) => report.to_json(),
         (true, false) => Problems(&report).to_string(),
-        (false, false) => Text(&report).to_string(),
+        (false, false) => {
+            let paint = Paint { colours: terminal::is_coloured(&io::stdout()) };
+            Text(&report, paint).to_string()
+        }
     };
     let code = match (report.ok(), &report.connection) {
         (false, _) => exit::CONFIG,
