@@ -31,22 +31,24 @@ use crate::hub::outbox::{EntryKind, Outbox};
 use crate::hub::{Hub, HubSettings, LinkState, LinkStatus, NoStore, TokenStore};
 use crate::ids;
 use crate::sandbox::support::{self, Means, Support};
-use crate::session::dispatcher::{self, Request, SessionStatus};
+use crate::session::dispatcher;
 use crate::session::notices;
 use crate::session::output::SessionOutput;
 use crate::session::registry::Remembered;
+use crate::session::requests::{Request, SessionStatus};
 use crate::session::worker;
 use crate::state::token::Binding;
 use crate::state::{Recovery, Run, State, StateError, Undelivered};
 use crate::threads;
 use crate::watchdog::Watchdog;
 
-/// How long a shutdown may take in all: what sends TERM kills after ten seconds.
-pub const SHUTDOWN: Duration = Duration::from_secs(8);
-/// What of it the sessions may take to close: a stubborn agent has five seconds.
+// A shutdown takes eight seconds at most, because what sends TERM kills after ten.
+/// What of them the sessions may take to close: a stubborn agent has five seconds.
 const SESSIONS: Duration = Duration::from_millis(6500);
-/// What is left for delivery after that.
-const DELIVERY: Duration = Duration::from_millis(1500);
+/// Until then from its beginning what is pending may be delivered.
+const DELIVERY: Duration = Duration::from_millis(7250);
+/// What delivery gets at least, and what writing down the rest may take at most.
+const LAST_STEP: Duration = Duration::from_millis(500);
 /// How long leftovers of a killed run may take to end at the start.
 const LEFTOVERS: Duration = Duration::from_secs(5);
 
@@ -250,14 +252,12 @@ impl Runtime {
     }
 
     /// Closes every session, delivers what is pending, closes the socket: all
-    /// within [`SHUTDOWN`], and at once when agents end on TERM and nothing is pending.
+    /// within eight seconds, and at once when agents end on TERM and nothing is pending.
     pub fn shutdown(self) {
         let begun = Instant::now();
-        let deadline = begun + SHUTDOWN;
-        let sessions_until = begun + SESSIONS;
         let (done, all_closed) = bounded(1);
         self.ask(Request::Shutdown { done });
-        if all_closed.recv_deadline(sessions_until).is_err() {
+        if all_closed.recv_deadline(begun + SESSIONS).is_err() {
             error!("some sessions did not end in time");
         } else if self.dispatcher.join().is_err() {
             error!("the dispatcher panicked");
@@ -268,7 +268,7 @@ impl Runtime {
         if swept.left > 0 {
             warn!("processes left behind count={}", swept.left);
         }
-        let undelivered = self.hub.shutdown(deadline.max(Instant::now() + DELIVERY / 2));
+        let undelivered = self.hub.shutdown((begun + DELIVERY).max(Instant::now() + LAST_STEP));
         let journal = self.state.journal();
         if undelivered.entries > 0 {
             warn!(
@@ -279,7 +279,7 @@ impl Runtime {
             journal.undelivered(Undelivered { entries, sessions });
         }
         journal.run_over(ids::process_nonce());
-        self.state.shutdown(Instant::now() + DELIVERY / 2);
+        self.state.shutdown(Instant::now() + LAST_STEP);
         info!("stopped after_ms={}", begun.elapsed().as_millis());
     }
 }

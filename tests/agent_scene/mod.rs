@@ -272,7 +272,12 @@ impl Scene {
                     "system" => turn.system.push_str(&content),
                     other => panic!("a channel {other}"),
                 },
-                Seen::Event(AgentEvent::TurnEnded(TurnEnd { turn: ended, exit_code, note })) => {
+                Seen::Event(AgentEvent::TurnEnded(TurnEnd {
+                    turn: ended,
+                    exit_code,
+                    note,
+                    ..
+                })) => {
                     assert_eq!(ended, number, "{turn:?}");
                     return Turn { exit_code, note, took: start.elapsed(), ..turn };
                 }

@@ -90,7 +90,8 @@ impl Agent for CliAgent {
     }
 
     fn input(&mut self, content: String, permit: Permit) {
-        self.owner.send(Command::Input(Piece { bytes: line(content), permit }));
+        let piece = Piece { bytes: line(content), permit };
+        self.owner.send(Command::Input { from: self.number, piece });
     }
 
     fn stop(&mut self) {
@@ -109,7 +110,7 @@ impl Agent for CliAgent {
         // A comment to shells and most interpreters, and plain words to the rest.
         let text = format!("# uploaded file: {}\n", file.path.display());
         let piece = Piece { bytes: text.into_bytes(), permit: Permit::default() };
-        self.owner.send(Command::File(piece));
+        self.owner.send(Command::File { from: self.number, piece });
         FileUse::Taken
     }
 

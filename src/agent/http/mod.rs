@@ -101,6 +101,7 @@ impl Agent for HttpAgent {
                 turn,
                 exit_code: None,
                 note,
+                running: false,
             }));
         }
     }
