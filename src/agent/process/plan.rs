@@ -352,7 +352,10 @@ mod tests {
              give its full path or set PATH"
         );
         let told = plan(&endpoint("./missing")).unwrap_err().to_string();
-        assert_eq!(told, "command \"./missing\" not found: looked in \"/\"");
+        assert_eq!(
+            told,
+            "command \"./missing\" not found: looked in \"/\"; correct the path, or install it"
+        );
     }
 
     #[test]

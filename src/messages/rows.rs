@@ -1,13 +1,4 @@
-//! Every message a person can see, in one table, read for its tone and for what
-//! must not be in it. A new case of any of these errors does not compile until
-//! it has a row.
-//!
-//! One voice: what happened, to what, what to do. An error is a line that begins
-//! in lower case and ends without a full stop, its advice behind a semicolon or
-//! as a question; what users read in a session are sentences.
-//!
-//! What a configuration's problems say, with path and hint, is a table of its own
-//! in `config/tests/wrong.rs`.
+//! The table: a row for each case, made with harmless and with hostile contents.
 
 use std::io;
 use std::path::PathBuf;
@@ -20,11 +11,11 @@ use crate::agent::process::plan::PlanError;
 use crate::agent::process::{self, start};
 use crate::commands::init::{Failure, RegisterError};
 use crate::config::token::TokenError;
-use crate::config::{self, FixedEnvironment, Options};
+use crate::config::{self, FixedEnvironment};
 use crate::control::AskError;
 use crate::files::Refusal;
 use crate::hub::dial::DialError;
-use crate::hub::proxy::{ProxyError, ProxySettings};
+use crate::hub::proxy::ProxyError;
 use crate::hub::{ConnectError, Gone, LinkEnd};
 use crate::logging::LogError;
 use crate::runtime;
@@ -34,9 +25,6 @@ use crate::state::{Held, StateError};
 
 /// What an outsider may have written: it must neither move a cursor nor end a line.
 const OUTSIDE: &str = "name\u{1b}[2J\r\nforged: line";
-/// What nobody may read.
-const SECRET: &str = "hunter2";
-
 /// A row for each case, each with how it is made. Cases that are no error of
 /// their own are named behind `not`.
 macro_rules! rows {
@@ -64,7 +52,7 @@ fn denied() -> io::Error {
 }
 
 /// Lines, as commands and the log show them.
-fn errors() -> Vec<String> {
+pub fn errors() -> Vec<String> {
     [hub(), programs(), state_and_control(), init()].concat()
 }
 
@@ -259,7 +247,7 @@ fn init() -> Vec<String> {
 }
 
 /// Sentences, as users read them in their session.
-fn sentences() -> Vec<String> {
+pub fn sentences() -> Vec<String> {
     let limit = Duration::from_secs(90);
     let refusals = rows!(Refusal {
         Refusal::TooLarge(_) => Refusal::TooLarge(1),
@@ -308,61 +296,10 @@ fn sentences() -> Vec<String> {
     all
 }
 
-/// Words of a program that speaks to itself, or grovels.
-const NO_WORDS: [&str; 14] = [
-    "panicked",
-    "unwrap",
-    "None",
-    "Some(",
-    "Err(",
-    "Error",
-    "Os {",
-    "please",
-    "Please",
-    "sorry",
-    "Oops",
-    "invalid",
-    "failed to",
-    "!",
-];
-
-fn read(message: &str) {
-    assert!(!message.chars().any(char::is_control), "it moves the cursor: {message:?}");
-    assert!(message.len() < 330, "too long to read: {message}");
-    for word in NO_WORDS {
-        assert!(!message.contains(word), "{word}: {message}");
-    }
-    assert!(!message.contains("  ") && message.trim() == message, "{message:?}");
-}
-
-#[test]
-fn every_error_says_what_happened_to_what_and_what_to_do() {
-    let errors = errors();
-    assert!(errors.len() > 70, "{}", errors.len());
-    for message in errors {
-        read(&message);
-        let first = message.chars().next().unwrap_or(' ');
-        assert!(!first.is_uppercase() && first != ' ', "begins otherwise: {message}");
-        assert!(!message.ends_with('.') && !message.contains(". "), "a sentence: {message}");
-        let advises = message.contains("; ") || message.ends_with('?');
-        assert!(advises, "nothing to do: {message}");
-    }
-}
-
-#[test]
-fn every_notice_is_a_sentence_a_person_can_read() {
-    for message in sentences() {
-        read(&message);
-        assert!(message.ends_with(['.', '?']), "no full stop: {message}");
-        assert!(message.starts_with(|c: char| c.is_uppercase() || c.is_numeric() || c == 'h'));
-    }
-}
-
-/// Why a connection ended is part of a longer line, which says when the next try is.
-#[test]
-fn the_end_of_a_connection_is_told_in_the_same_voice() {
+/// Why a connection ended: part of a longer line, which says when the next try is.
+pub fn link_ends() -> Vec<String> {
     let limit = Duration::from_secs(60);
-    for message in rows!(LinkEnd {
+    rows!(LinkEnd {
         LinkEnd::Closed(_) => LinkEnd::Closed(Some((1001, text(OUTSIDE)))),
         LinkEnd::Broken(_) => LinkEnd::Broken(text("reset")),
         LinkEnd::Lost(_) => LinkEnd::Lost(text("timed out")),
@@ -371,36 +308,5 @@ fn the_end_of_a_connection_is_told_in_the_same_voice() {
         LinkEnd::GivenUp(Gone::AfterSuspend(_)) => LinkEnd::GivenUp(Gone::AfterSuspend(limit)),
         LinkEnd::GivenUp(Gone::OnlyAsking) => LinkEnd::GivenUp(Gone::OnlyAsking),
         LinkEnd::Planned => LinkEnd::Planned,
-    }) {
-        read(&message);
-        assert!(message.starts_with(char::is_lowercase) && !message.ends_with('.'), "{message}");
-    }
-}
-
-#[test]
-fn no_message_tells_what_it_was_given_in_confidence() {
-    let mut all = Vec::new();
-    for value in ["socks5://me:hunter2@proxy", "http://me:hunter2@", "http://me:hunter2@:x"] {
-        let settings =
-            ProxySettings::from_lookup(|name| (name == "HTTPS_PROXY").then(|| text(value)));
-        all.extend(settings.for_target(true, "hub", 443).err().map(|error| error.to_string()));
-    }
-    assert_eq!(all.len(), 3, "{all:?}");
-    for hub in [
-        r#"{"token": "hunter2\u0007"}"#,
-        r#"{"token": "hunter2", "url": "ws://me:hunter2@hub/"}"#,
-        r#"{"token": "hunter2", "tls_ca_file": 7}"#,
-        r#"{"token_file": "/nonexistent", "token": "hunter2"}"#,
-    ] {
-        let file = format!(
-            r#"{{"hub": {hub}, "endpoints": [{{"id": "a", "profile": "generic-http", "http":
-               {{"base_url": "http://me:hunter2@h/", "headers": {{"A": "hunter2\n"}}}}}}]}}"#
-        );
-        let environment = FixedEnvironment::new([("HOME", "/home/ann")]);
-        let problems = config::parse(&file, "config.json", &environment, Options::default());
-        all.push(problems.expect_err(&file).to_string());
-    }
-    for message in all {
-        assert!(!message.contains(SECRET), "{message}");
-    }
+    })
 }
