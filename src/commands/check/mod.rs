@@ -7,7 +7,8 @@ mod confined;
 mod connect;
 mod facts;
 mod report;
-#[cfg(unix)]
+mod seen;
+#[cfg_attr(not(unix), path = "service_elsewhere.rs")]
 mod service;
 #[cfg(all(test, unix))]
 mod tests;

@@ -17,7 +17,8 @@ use crate::sandbox::support;
 use super::confined::Machine;
 use super::connect::Connection;
 use super::facts::{self, Fact};
-use super::service::{Seen, Service};
+use super::seen::Seen;
+use super::service::Service;
 
 /// A whole check.
 #[derive(Debug, Serialize)]
@@ -250,7 +251,7 @@ impl Looking<'_> {
     /// where that is the point of it.
     fn sight(&mut self, place: &Place, what: &str, path: &Path, is_written: bool) {
         let Some(service) = self.service else { return };
-        match service.view.of_path(path) {
+        match service.sees(path) {
             Seen::Hidden(setting) => {
                 let message =
                     format!("the {what} {path:?} is not there for the service: {setting}");

@@ -14,6 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::facts::Fact;
+use super::seen::Seen;
 use crate::config::token::{self, TokenError};
 use crate::config::{Environment, ProcessEnvironment};
 use crate::logging::Quoted;
@@ -21,7 +22,7 @@ use crate::secret::Secret;
 
 use unit::Unit;
 use user::User;
-pub use view::{Seen, View};
+use view::View;
 
 /// The `PATH` systemd gives a service.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -37,7 +38,7 @@ pub struct Service {
     /// Credentials by name: where they come from, and the token in it.
     credentials: BTreeMap<String, (PathBuf, Option<Secret>)>,
     /// What is hidden from it.
-    pub view: View,
+    view: View,
 }
 
 impl Service {
@@ -190,6 +191,11 @@ impl Service {
     /// Whether the token comes from where only systemd and root may look.
     pub fn hides_token(&self) -> bool {
         self.credentials.values().any(|(_, token)| token.is_none()) && !self.is_seen_truly()
+    }
+
+    /// How it sees a path.
+    pub fn sees(&self, path: &Path) -> &Seen {
+        self.view.of_path(path)
     }
 
     /// Whether files are looked at with its user's eyes.
@@ -346,6 +352,6 @@ mod tests {
         let root = Service::find("root").unwrap();
         assert_eq!(root.variable("LOGNAME"), Some("root".into()));
         assert_eq!(root.current_dir(), Path::new("/"));
-        assert_eq!(*root.view.of_path(Path::new("/home")), Seen::Plainly);
+        assert_eq!(*root.sees(Path::new("/home")), Seen::Plainly);
     }
 }

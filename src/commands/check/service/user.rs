@@ -71,7 +71,7 @@ impl User {
 
     /// Whether [`User::look`] sees what this user sees.
     pub fn can_be_taken(&self) -> bool {
-        geteuid().is_root() || geteuid().as_raw() == self.uid
+        can_become() || geteuid().as_raw() == self.uid
     }
 
     /// Does something in a thread that may what this user may, where this process
@@ -83,7 +83,7 @@ impl User {
         &self,
         look: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<T> {
-        if !geteuid().is_root() || self.uid == 0 {
+        if !can_become() || self.uid == 0 {
             return Ok(look());
         }
         let (groups, gid, uid) = (self.groups(), Gid::from_raw(self.gid), Uid::from_raw(self.uid));
@@ -94,6 +94,11 @@ impl User {
         })?;
         thread.join().unwrap_or_else(|_| Err(io::Error::other("the look ended early")))
     }
+}
+
+/// Whether one thread of this process can become somebody else.
+fn can_become() -> bool {
+    cfg!(target_os = "linux") && geteuid().is_root()
 }
 
 #[cfg(target_os = "linux")]

@@ -4,18 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::seen::Seen;
 use super::unit::Unit;
-
-/// How a service sees a path, with the setting that makes it so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// As everybody does.
-    Plainly,
-    /// It can be read only.
-    ReadOnly(String),
-    /// What is there is not there for the service.
-    Hidden(String),
-}
 
 /// What a unit does to the file system.
 #[derive(Clone, Debug, Default)]
