@@ -43,17 +43,21 @@ pub fn of(config: &Config) -> Presence {
             }
             return Presence::Running { said, connected: Some(connection.connected) };
         }
-        Ok(_) | Err(AskError::Denied { .. } | AskError::Broken { .. }) => {
+        Ok(_) | Err(AskError::Broken { .. }) => {
             let said = "a runtime runs that does not tell this user how it fares".into();
             return Presence::Running { said, connected: None };
         }
-        Err(AskError::NotRunning { .. }) => {}
+        // Denied may also mean a directory of somebody else's service: the locks tell.
+        Err(AskError::NotRunning { .. } | AskError::Denied { .. }) => {}
     }
     let own = config.runtime.state_dir.as_path();
-    let mut places = vec![own.to_owned()];
-    places.extend(own.file_name().map(|name| Path::new(state::SYSTEM).join(name)));
-    let mut known = places.iter().map(|place| of_lock(place));
-    known.find(|found| *found != Presence::Nobody).unwrap_or(Presence::Nobody)
+    let system = own.file_name().map(|name| Path::new(state::SYSTEM).join(name));
+    match (of_lock(own), system.map(|place| of_lock(&place))) {
+        (Presence::Nobody, Some(running @ Presence::Running { .. })) => running,
+        // Whoever may read a service's configuration may look at its state; a
+        // place that is closed to us is no matter of this configuration.
+        (found, _) => found,
+    }
 }
 
 fn of_lock(place: &Path) -> Presence {
