@@ -33,7 +33,7 @@ pub struct Run {
     log_format: LogFormat,
 
     /// error, warn, info, debug or trace; instead of `runtime.log_level`
-    #[argh(option, arg_name = "error|warn|info|debug|trace")]
+    #[argh(option, arg_name = "error|warn|info|debug|trace", from_str_fn(level))]
     log_level: Option<log::LevelFilter>,
 }
 
@@ -42,8 +42,12 @@ fn format(word: &str) -> Result<LogFormat, String> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         "journald" => Ok(LogFormat::Journald),
-        _ => Err("text, json or journald".into()),
+        _ => Err("it is text, json or journald".into()),
     }
+}
+
+fn level(word: &str) -> Result<log::LevelFilter, String> {
+    word.parse().map_err(|_| "it is error, warn, info, debug or trace".into())
 }
 
 /// Runs the command: 0 after a clean stop, 78 bad configuration, 69 another one

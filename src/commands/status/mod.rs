@@ -12,6 +12,7 @@ use argh::{ArgsInfo, FromArgs};
 
 use super::exit;
 use crate::config::Config;
+use crate::config::duration::HINT;
 use crate::control::report::Report;
 use crate::control::{self, Answer, AskError, Request, prometheus};
 
@@ -49,7 +50,7 @@ pub struct Status {
 /// # Errors
 /// What is wrong with it.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    crate::config::duration::parse(text).map_err(ToString::to_string)
+    crate::config::duration::parse(text).map_err(|why| format!("it {why}; {HINT}"))
 }
 
 /// Asks and prints.
