@@ -21,7 +21,7 @@ cargo build --quiet --no-default-features --example hub
 work=$(mktemp -d)
 guest='' group='' failed=0 kind=''
 
-# shellcheck disable=SC2317  # called at the end
+# shellcheck disable=SC2317,SC2329  # called at the end
 cleanup() {
     if [ -n "$guest" ]; then
         kill -KILL "$guest" 2>/dev/null || true # PID 1 of a namespace takes everybody in it along
@@ -117,7 +117,7 @@ expect() { # expect NAME COMMAND...: it has to succeed
     fi
 }
 
-# shellcheck disable=SC2317  # called by expect, as are heard and turn
+# shellcheck disable=SC2317,SC2329  # called by expect, as are heard and turn
 not() { ! "$@"; }
 
 open_hub() { # sets $url, the hub's address inside
@@ -128,7 +128,7 @@ open_hub() { # sets $url, the hub's address inside
 
 send() { printf '%s\n' "$*" >&"${HUB[1]}"; }
 
-# shellcheck disable=SC2317
+# shellcheck disable=SC2317,SC2329
 heard() { # heard TEXT: what is said until the turn's end has that line
     local line said=''
     while read -r -t 120 line <&"${HUB[0]}" && [ "$line" != "== turn ended" ]; do
@@ -138,7 +138,7 @@ heard() { # heard TEXT: what is said until the turn's end has that line
     grep -qxF -- "$1" "$work/heard"
 }
 
-# shellcheck disable=SC2317
+# shellcheck disable=SC2317,SC2329
 turn() { # turn ENDPOINT MESSAGE EXPECTED
     send "$1 $2"
     heard "$3"

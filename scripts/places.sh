@@ -72,7 +72,7 @@ configuration() { # configuration SHELL DIRECTORY
 END
 }
 
-# shellcheck disable=SC2317  # called by turn
+# shellcheck disable=SC2317,SC2329  # called by turn
 in_root() { # in_root DIRECTORY
     exec env -i "AMURG_HUB_URL=$url" AMURG_TOKEN=scripts STATE_DIRECTORY=/state \
         "$(command -v chroot)" "$1" /amurg-runtime --config /config.json run --log-format text

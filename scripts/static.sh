@@ -37,17 +37,24 @@ remap="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src= --remap-pat
 remap+=" --remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc"
 link="-C linker=rust-lld -C link-arg=--icf=all -C link-arg=-zpack-relative-relocs"
 std=("-Zbuild-std=std,panic_abort" -Zbuild-std-features=optimize_for_size)
+# For the last step alone. Functions that differ in constants become one. And without
+# unwind tables a backtrace shows nothing: what the standard library calls for one
+# becomes a call of no effect, which keeps the unwinder out.
+last=(--bin amurg-runtime -- -C llvm-args=-enable-global-merge-func)
+no_unwinder=(-C link-arg=--defsym=_Unwind_Backtrace=getpid -C link-arg=--defsym=_Unwind_GetIP=getpid)
 if ! has_prebuilt "$target"; then
     # zig links then: it has musl and an unwinder for every target.
     need_zig
     need_rust_src
-    RUSTFLAGS="$small $remap -C link-self-contained=no" cargo +nightly zigbuild "${flags[@]}" "${std[@]}"
+    RUSTFLAGS="$small $remap -C link-self-contained=no" \
+        RUSTUP_TOOLCHAIN=nightly cargo-zigbuild rustc "${flags[@]}" "${std[@]}" "${last[@]}"
 elif [ "${STD:-source}" = source ] && has_own_src; then
     # Stable as it is, except that it may compile its own library along.
-    RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small $remap $link" cargo build "${flags[@]}" "${std[@]}"
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small $remap $link" \
+        cargo rustc "${flags[@]}" "${std[@]}" "${last[@]}" "${no_unwinder[@]}"
 else
     say "with rustup's own standard library: the binary is a fifth larger"
-    RUSTFLAGS="$small $remap $link" cargo build "${flags[@]}"
+    RUSTFLAGS="$small $remap $link" cargo rustc "${flags[@]}" "${last[@]}"
 fi
 
 mkdir -p target/dist

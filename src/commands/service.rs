@@ -65,7 +65,10 @@ impl Service {
             let beat = next_pulse.map_or_else(never, at);
             select! {
                 recv(self.notices) -> notice => match notice {
-                    Ok(Notice::Reload) => desk.reload(),
+                    Ok(Notice::Reload) => {
+                        // It is in the log.
+                        let _ = desk.reload();
+                    }
                     Ok(Notice::Terminate) | Err(_) => break,
                 },
                 recv(self.links.1) -> connected => desk.link_changed(connected == Ok(true)),
@@ -142,10 +145,10 @@ impl Desk<'_> {
                 let deadline = Instant::now() + Duration::from_millis(timeout_ms);
                 return self.waiting.push((deadline, answer));
             }
-            Request::Reload => {
-                self.reload();
-                done("read again; the log says how it went")
-            }
+            Request::Reload => match self.reload() {
+                Ok(()) => done("read again"),
+                Err(reason) => Answer::Refused { reason },
+            },
             Request::Drain => {
                 self.drained = self.runtime.drain();
                 done("open turns are finished, then the runtime stops")
@@ -176,27 +179,32 @@ impl Desk<'_> {
         Answer::Status(Box::new(self.runtime.report()))
     }
 
-    fn reload(&mut self) {
+    /// Reads the configuration again; why nothing changes, if so.
+    fn reload(&mut self) -> Result<(), String> {
         let begun = sd_notify::NotifyState::monotonic_usec_now();
         if let Ok(now) = begun {
             tell_systemd(&[sd_notify::NotifyState::Reloading, now]);
         }
-        match super::load_for_reload(self.named, Options::default()) {
+        let outcome = match super::load_for_reload(self.named, Options::default()) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
                     warn!("{}", warning.in_one_line());
                 }
                 logging::set_level(loaded.config.runtime.log_level);
                 self.runtime.reload(loaded.config);
+                Ok(())
             }
             Err(problems) => {
                 error!("configuration not read again: nothing changes");
                 for problem in problems.lines() {
                     error!("{}", Quoted(problem));
                 }
+                let first = problems.lines().next().unwrap_or_default();
+                Err(format!("nothing changes: {first}"))
             }
-        }
+        };
         tell_systemd(&[sd_notify::NotifyState::Ready, self.status_text()]);
+        outcome
     }
 
     fn link_changed(&mut self, connected: bool) {
