@@ -27,7 +27,10 @@ else
     need_zig
     zig_cc "$target"
     export OPENSSL_SRC_PERL=$PWD/scripts/openssl-configure.sh
-    export CFLAGS="-Oz -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-unwind-tables"
+    # The last one: cargo builds it anew when what configures it has changed.
+    CFLAGS="-Oz -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-unwind-tables"
+    CFLAGS+=" -DCONFIGURED_BY=$(cksum <scripts/openssl-configure.sh | cut -d ' ' -f 1)"
+    export CFLAGS
 fi
 
 # Nothing unwinds: a panic is told and aborts. Outlining gathers what many
