@@ -54,7 +54,7 @@ turn() { # turn NAME STARTER ARGUMENT…
         # bubblewrap's child is the namespace's PID 1.
         inside=$(pgrep -P "$runtime" | head -n 1)
         code=0
-        env -i "${image[@]}" "$(command -v nsenter)" -t "$inside" --user --mount --pid --ipc --uts \
+        env -i "${image[@]}" "AMURG_HUB_URL=$url" "$(command -v nsenter)" -t "$inside" --user --mount --pid --ipc --uts \
             --setuid 65532 --setgid 65532 /usr/bin/amurg-runtime status --alive >"$work/said" 2>&1 || code=$?
         result "$code" "status $name" "$work/said" "$work/log"
     fi
