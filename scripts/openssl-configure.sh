@@ -8,7 +8,9 @@ case ${1-} in
 ./Configure | */Configure)
     # So that it also runs the generators of assembly.
     PERL=$0
-    export PERL
+    # Perl hands a script on to what its first line names.
+    HASHBANGPERL=$(command -v perl)
+    export PERL HASHBANGPERL
     exec perl "$@" \
         no-apps no-docs no-dso no-afalgeng no-sock no-dgram no-dtls no-quic no-srtp no-srp no-psk \
         no-cms no-cmp no-ts no-ct no-ocsp no-rfc3779 no-http no-gost \
