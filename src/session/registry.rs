@@ -163,6 +163,11 @@ impl<H> Registry<H> {
         self.live.get(session_id)
     }
 
+    /// The live session of that id, and the id as it is kept.
+    pub fn get_key_value(&self, session_id: &str) -> Option<(&Arc<str>, &Live<H>)> {
+        self.live.get_key_value(session_id)
+    }
+
     /// All live sessions.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Live<H>)> {
         self.live.iter()

@@ -45,6 +45,11 @@ impl Listener {
         self.events.tell(AgentEvent::TurnEnded(end));
     }
 
+    /// What a turn left running is over.
+    pub fn at_rest(&self) {
+        self.events.tell(AgentEvent::AtRest);
+    }
+
     /// The session is over: nothing follows.
     pub fn closed(mut self) {
         self.tell_dropped();
