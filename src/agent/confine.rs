@@ -2,14 +2,13 @@
 //! and a working directory that lies inside.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::process::plan::SpawnPlan;
 use crate::config::Endpoint;
-use crate::files::PRIVATE_TMP;
+use crate::files::{PRIVATE_TMP, create_private};
 use crate::sandbox::Cage;
 
 /// Fills in the plan's cage where the endpoint is confined.
@@ -45,7 +44,7 @@ pub fn confine(
 /// Whatever an agent of the same session put there instead gains nothing: rules
 /// are made for the directory above, and never follow a link.
 fn make_private(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
+    match create_private(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if fs::symlink_metadata(path)?.is_dir() { Ok(()) } else { Err(error) }
         }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+pub use crate::agent::process::launch::MODE;
 use crate::agent::process::launcher;
 
 /// Becomes the child; an exit code is what is left when it cannot.

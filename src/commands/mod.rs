@@ -10,8 +10,12 @@ pub mod control;
 pub mod exit;
 pub mod flags;
 pub mod init;
+#[cfg(unix)]
 pub mod launch;
 pub mod man;
+#[cfg_attr(target_os = "linux", path = "manager_systemd.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "manager_none.rs")]
+mod manager;
 pub mod progress;
 pub mod run;
 pub mod schema;
@@ -29,7 +33,6 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 
-use crate::agent::process::launch::MODE;
 use crate::config::{self, Config, Loaded, Options, ProcessEnvironment};
 use crate::state;
 
@@ -57,10 +60,13 @@ enum Command {
 
 /// Runs what the arguments say and returns the process's exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let mut arguments = arguments.skip(1).peekable();
+    let arguments = arguments.skip(1);
+    #[cfg(unix)]
+    let mut arguments = arguments.peekable();
     // Before anything else: a launcher is a child that is not yet the agent,
     // and every microsecond here is part of that agent's start.
-    if arguments.next_if(|mode| mode == MODE).is_some() {
+    #[cfg(unix)]
+    if arguments.next_if(|mode| mode == launch::MODE).is_some() {
         return launch::run();
     }
     let arguments: Result<Vec<String>, OsString> = arguments.map(OsString::into_string).collect();

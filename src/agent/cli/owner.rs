@@ -20,11 +20,11 @@ use crate::agent::TurnEnd;
 use crate::agent::process::end::{self, GRACE};
 use crate::agent::process::family::Family;
 use crate::agent::process::mark::Mark;
-use crate::agent::process::pipes::Stream;
+use crate::agent::process::piece::Piece;
 use crate::agent::process::plan::{Owner as Person, SpawnPlan, Stdio};
 use crate::agent::process::pump::{self, Child, Duty, Ended, Inbox, Rest};
 use crate::agent::process::start::{Kit, StartError, Wanted};
-use crate::agent::process::stdin::Piece;
+use crate::agent::process::stream::Stream;
 use crate::config::{self, Endpoint, Profile};
 use crate::logging::Quoted;
 use crate::wake::Waker;
@@ -243,7 +243,7 @@ impl Owner {
 
     fn idle_expired(&mut self, from: u64, turn: u64, child: &Child) {
         if self.turn.as_ref().is_some_and(|open| (open.from, open.turn) == (from, turn)) {
-            let deaf = child.pipes.stdin.open_end().is_none();
+            let deaf = !child.pipes.stdin.is_open();
             let note = deaf
                 .then(|| "The agent has closed its input and takes no more messages.".to_owned());
             self.end_turn(None, note, false, Instant::now());

@@ -9,9 +9,9 @@ use log::warn;
 use super::attached::{Attached, OpenTurn};
 use super::message::ToAdapter;
 use super::owner::{Command, Message, Owner};
-use crate::agent::process::pipes::Stream;
+use crate::agent::process::piece::Piece;
 use crate::agent::process::pump::{Child, Duty};
-use crate::agent::process::stdin::Piece;
+use crate::agent::process::stream::Stream;
 use crate::logging::Quoted;
 use crate::session::admission::Permit;
 use crate::wake::Waker;
@@ -56,7 +56,7 @@ impl Owner {
             return;
         }
         let session_id = &Arc::clone(&session.session_id);
-        if child.pipes.stdin.backlog().is_none() {
+        if !child.pipes.stdin.has_backlog() {
             self.unread = 0;
         }
         self.unread += 1;

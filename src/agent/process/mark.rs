@@ -38,11 +38,12 @@ impl fmt::Display for Mark {
 }
 
 /// Whether `mark` was given out by the runtime that had `nonce`.
+#[cfg(unix)]
 pub(crate) fn is_of(mark: &[u8], nonce: &str) -> bool {
     mark.strip_prefix(nonce.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'.'))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

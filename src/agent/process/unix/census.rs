@@ -17,10 +17,10 @@ use rustix::process::{Pid, getpid};
 
 use super::carried::{Carried, carried};
 use super::cgroup::Group;
-use super::mark::Mark;
 use super::orphans::{Belongs, Orphan, Sorted, child};
 use super::procfs::{self, Process};
 use super::reaper::Reaper;
+use crate::agent::process::mark::Mark;
 
 /// What is known of a session before a scan.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +116,9 @@ pub(super) fn marked(nonce: &str) -> Look {
     let processes = procfs::all().into_iter().filter(of_user).filter_map(procfs::process);
     for process in processes.filter(Process::is_alive) {
         match carried(&process) {
-            Carried::Mark(mark) if super::mark::is_of(&mark, nonce) => walk.take(process),
+            Carried::Mark(mark) if crate::agent::process::mark::is_of(&mark, nonce) => {
+                walk.take(process)
+            }
             Carried::Unsettled => unsure = true,
             _ => {}
         }

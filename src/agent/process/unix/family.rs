@@ -1,15 +1,15 @@
 //! A child and whatever comes of it.
 
-use std::os::fd::BorrowedFd;
-
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::census::{self, Look, Search};
 use super::cgroup::Group;
 use super::held::Held;
-use super::mark::Mark;
+use super::pipes::Pipes;
 use super::procfs::{self, Process};
 use super::reaper::ExitWatch;
+use crate::agent::process::mark::Mark;
+use crate::agent::process::stream::Stream;
 
 /// Every process that belongs to one launch, known or not yet found. Dropped
 /// without an [`Ending`](super::end::Ending), all of them are killed at once.
@@ -51,7 +51,7 @@ impl Family {
     }
 
     /// Nothing is left to be ended.
-    pub(super) fn is_over(&mut self) {
+    pub(in crate::agent::process) fn is_over(&mut self) {
         self.over = true;
     }
 
@@ -63,7 +63,7 @@ impl Family {
 
     /// Whether nothing of it lives: twice nothing was found, and nothing that
     /// may yet turn out to be of it.
-    pub(super) fn is_extinct(&self) -> bool {
+    pub(in crate::agent::process) fn is_extinct(&self) -> bool {
         let found_nothing = || {
             let Look { living, unsure } = self.look(&[]);
             living.is_empty() && !unsure
@@ -96,10 +96,11 @@ impl Family {
         Held::of(process)
     }
 
-    /// Sends SIGINT to what runs in the foreground: on a terminal (its master)
+    /// Sends SIGINT to what runs in the foreground: on a terminal (whose master `terminal` holds)
     /// the group it is lent to, else the first process's own.
-    pub fn interrupt(&self, terminal: Option<BorrowedFd>) {
+    pub fn interrupt(&self, terminal: Option<&Pipes>) {
         let root = self.root();
+        let terminal = terminal.and_then(|pipes| pipes.pollable(Stream::Stdout));
         let foreground = terminal.and_then(|master| rustix::termios::tcgetpgrp(master).ok());
         match foreground.filter(|&group| group != root) {
             None => {
