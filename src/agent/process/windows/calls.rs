@@ -8,10 +8,11 @@ use std::ffi::c_void;
 use std::io;
 use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use windows_sys::Win32::Foundation::INVALID_HANDLE_VALUE;
 use windows_sys::Win32::System::Console::{
-    CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent, GetConsoleCP,
+    AttachConsole, CTRL_BREAK_EVENT, FreeConsole, GenerateConsoleCtrlEvent, GetConsoleCP,
 };
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
@@ -137,16 +138,32 @@ fn resume_thread(thread: u32) -> io::Result<()> {
     if before == u32::MAX { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sends Ctrl-Break to a process group of this console.
-pub(super) fn interrupt(group: u32) -> io::Result<()> {
-    // SAFETY: takes no pointers. Never 0, which would be ourselves.
-    done(unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, group) })
+/// Whether this process was started with a console, shown or not. Children share
+/// it; without one, each of them has its own.
+pub(super) fn has_console() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    // SAFETY: takes nothing.
+    *HAS.get_or_init(|| (unsafe { GetConsoleCP() }) != 0)
 }
 
-/// Whether this process has a console, shown or not.
-pub(super) fn has_console() -> bool {
-    // SAFETY: takes nothing.
-    (unsafe { GetConsoleCP() }) != 0
+/// Sends Ctrl-Break to the process group that `leader`, which lives, was started
+/// with.
+pub(super) fn interrupt(leader: u32) -> io::Result<()> {
+    /// A process can be at one console at a time.
+    static AT_CONSOLE: Mutex<()> = Mutex::new(());
+    let _at = AT_CONSOLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_guest = !has_console();
+    if is_guest {
+        // SAFETY: takes no pointers.
+        done(unsafe { AttachConsole(leader) })?;
+    }
+    // SAFETY: takes no pointers. Not 0, so it reaches that group and not us.
+    let sent = done(unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, leader) });
+    if is_guest {
+        // SAFETY: takes nothing, and we are at a console.
+        unsafe { FreeConsole() };
+    }
+    sent
 }
 
 /// # Safety

@@ -24,7 +24,7 @@ pub struct Ending {
 
 impl Ending {
     /// Begins: Ctrl-Break goes out with the first [`Ending::step`]. From `kill_at`
-    /// on, or at once where there is no console to send it by, everything is killed.
+    /// on, or at once where that cannot be sent, everything is killed.
     pub fn begin(family: Family, kill_at: Instant) -> Self {
         Self { family, kill_at, asked: false, give_up: None }
     }

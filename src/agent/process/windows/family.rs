@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use log::debug;
+
 use super::calls::{self, Job};
 use super::pipes::Pipes;
 use super::reaper::{ExitWatch, Pid};
@@ -62,10 +64,16 @@ impl Family {
     }
 
     /// Sends Ctrl-Break to the first process and those of its group: `false`
-    /// when it could not be sent, because there is no console.
+    /// when that cannot be, because the first process is gone.
     pub fn interrupt(&self, _terminal: Option<&Pipes>) -> bool {
-        // A number that is another's by now is of no group that we could reach.
-        calls::interrupt(self.root()).is_ok()
+        let interrupted = match self.exit.try_status() {
+            Some(_) => return false,
+            None => calls::interrupt(self.root()),
+        };
+        if let Err(error) = &interrupted {
+            debug!("not interrupted pid={} error={error}", self.root());
+        }
+        interrupted.is_ok()
     }
 
     /// Kills everything of it.

@@ -121,7 +121,7 @@ fn start(plan: &SpawnPlan) -> Result<Process, LaunchError> {
     // A group of its own hears neither our Ctrl-C nor another's Ctrl-Break.
     let mut flags = CREATE_SUSPENDED | CREATE_NEW_PROCESS_GROUP;
     if !calls::has_console() {
-        // Or the system would open one, with a window, for each child.
+        // Or the child's own would come with a window.
         flags |= CREATE_NO_WINDOW;
     }
     command.creation_flags(flags).spawn().map_err(|source| LaunchError::Failed {
