@@ -9,9 +9,8 @@ pub mod completions;
 pub mod control;
 pub mod exit;
 pub mod flags;
+pub mod hidden;
 pub mod init;
-#[cfg(unix)]
-pub mod launch;
 pub mod man;
 #[cfg_attr(target_os = "linux", path = "manager_systemd.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "manager_none.rs")]
@@ -60,14 +59,11 @@ enum Command {
 
 /// Runs what the arguments say and returns the process's exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments = arguments.skip(1);
-    #[cfg(unix)]
-    let mut arguments = arguments.peekable();
+    let mut arguments = arguments.skip(1).peekable();
     // Before anything else: a launcher is a child that is not yet the agent,
     // and every microsecond here is part of that agent's start.
-    #[cfg(unix)]
-    if arguments.next_if(|mode| mode == launch::MODE).is_some() {
-        return launch::run();
+    if let Some(code) = hidden::run(&mut arguments) {
+        return code;
     }
     let arguments: Result<Vec<String>, OsString> = arguments.map(OsString::into_string).collect();
     let code = match arguments {

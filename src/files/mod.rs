@@ -27,7 +27,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use self::system::directory::{self, Directory};
+use self::system::directory::Directory;
 use self::system::remove;
 use self::table::{Key, Table};
 use crate::agent::StoredFile;
@@ -36,7 +36,7 @@ use crate::protocol::inbound::FileUpload;
 
 pub use self::keeper::Keeper;
 pub use self::offer::{Offer, Offered, Root, read_offer};
-pub use self::system::directory::create_private;
+pub use self::system::directory::{create_private, real};
 
 /// Where directories wait to be removed.
 const TRASH: &str = ".removed";
@@ -133,7 +133,7 @@ impl Files {
     /// When `root` cannot be made or read.
     pub fn open(root: &Path, limits: FileLimits) -> io::Result<Self> {
         std::fs::create_dir_all(root)?;
-        let root = directory::real(root)?;
+        let root = real(root)?;
         let directory = Directory::open_path(&root)?;
         directory.make_private()?;
         let trash = directory.make(TRASH)?;

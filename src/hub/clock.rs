@@ -140,6 +140,7 @@ fn time_asleep() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
     use rustix::event::{PollFd, PollFlags, poll};
 
     use super::*;

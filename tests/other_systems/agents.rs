@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use amurg_runtime::protocol::Dialect;
 use serde_json::json;
 
-use crate::support::scene::{external, http};
+use crate::support::scene::{Scene, external, http};
 use crate::{agent, cli, job, scene};
 
 #[test]
@@ -15,9 +15,12 @@ fn a_shell_keeps_its_state_and_its_exit_code() {
     let shell = json!({
         "id": "shell", "profile": "generic-cli", "cli": { "command": "cmd", "args": ["/Q"] },
     });
-    let scene = scene("other_shell").agent(shell).start();
+    let scene = Scene::new("other_shell").agent(shell).start();
     let session = scene.session("shell");
-    session.say("set x=42");
+    // The emulator's shell loses what comes along with a line it reads.
+    session.shows("stdout", "Windows");
+    session.say("set x=42& echo set");
+    session.shows("stdout", "set\r\n");
     session.say("echo [%x%] [%AMURG_SESSION_ID%]");
     session.shows("stdout", &format!("[42] [{}]", session.id));
     session.say("exit 3").ended(3);

@@ -13,6 +13,7 @@ fn a_lost_connection_is_made_again_and_nothing_is_lost() {
         for number in 0..3 {
             let before = scene.registrations();
             let turn = session.say(&number.to_string());
+            turn.started();
             scene.hub.drop_connections(false);
             scene.registered_again(before);
             assert_eq!(turn.output(), format!("you said {number}\n> "));
@@ -28,7 +29,7 @@ fn a_hub_that_was_away_is_found_when_it_is_back() {
     let session = scene.session("job");
     let before = scene.registrations();
     scene.hub.go_down();
-    scene.logged("connect failed");
+    scene.logged("Connection refused");
     scene.hub.come_up().expect("its address is free");
     scene.registered_again(before);
     session.say("x").ended(0);

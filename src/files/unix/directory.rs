@@ -18,7 +18,10 @@ const DIRECTORY: OFlags =
 /// Only its owner may enter.
 const PRIVATE: Mode = Mode::RWXU;
 
-/// The path everybody can use: confinement opens it again and follows no link.
+/// A path without links: confinement opens it again and follows none.
+///
+/// # Errors
+/// When there is nothing of that name.
 pub fn real(path: &Path) -> io::Result<PathBuf> {
     path.canonicalize()
 }

@@ -22,9 +22,16 @@ pub fn create_private(path: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Directory(PathBuf);
 
-/// The path everybody can use: not in the form that canonical ones have here.
+/// A path without links, as people and programs write it: many of those do not
+/// take the form (`\\?\C:\…`) that the system gives.
+///
+/// # Errors
+/// When there is nothing of that name.
 pub fn real(path: &Path) -> io::Result<PathBuf> {
-    std::path::absolute(path)
+    let real = path.canonicalize()?;
+    let plain = real.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
+    let has_drive = |text: &&str| text.as_bytes().get(1) == Some(&b':');
+    Ok(plain.filter(has_drive).map_or(real.clone(), PathBuf::from))
 }
 
 impl Directory {

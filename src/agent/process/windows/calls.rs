@@ -8,11 +8,10 @@ use std::ffi::c_void;
 use std::io;
 use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr;
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 use windows_sys::Win32::Foundation::INVALID_HANDLE_VALUE;
 use windows_sys::Win32::System::Console::{
-    AttachConsole, CTRL_BREAK_EVENT, FreeConsole, GenerateConsoleCtrlEvent, GetConsoleCP,
+    AttachConsole, CTRL_C_EVENT, GenerateConsoleCtrlEvent, SetConsoleCtrlHandler,
 };
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
@@ -25,7 +24,8 @@ use windows_sys::Win32::System::JobObjects::{
     QueryInformationJobObject, SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::Threading::{
-    OpenProcess, OpenThread, PROCESS_QUERY_LIMITED_INFORMATION, ResumeThread, THREAD_SUSPEND_RESUME,
+    OpenProcess, OpenThread, PROCESS_QUERY_INFORMATION, PROCESS_QUERY_LIMITED_INFORMATION,
+    ResumeThread, THREAD_SUSPEND_RESUME,
 };
 use windows_sys::core::BOOL;
 
@@ -90,7 +90,11 @@ impl Job {
     /// Whether the process of that number is in it.
     pub fn holds(&self, process: u32) -> io::Result<bool> {
         // SAFETY: a number, which may be nobody's: then there is no handle.
-        let process = unsafe { owned(OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, process))? };
+        let open = |rights| unsafe { owned(OpenProcess(rights, 0, process)) };
+        // The lesser right is enough for the question, and is had on processes
+        // with more rights than ours; some systems want the greater one.
+        let process =
+            open(PROCESS_QUERY_INFORMATION).or_else(|_| open(PROCESS_QUERY_LIMITED_INFORMATION))?;
         let mut found: BOOL = 0;
         // SAFETY: both handles are open, and the answer outlives the call.
         done(unsafe {
@@ -138,32 +142,22 @@ fn resume_thread(thread: u32) -> io::Result<()> {
     if before == u32::MAX { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Whether this process was started with a console, shown or not. Children share
-/// it; without one, each of them has its own.
-pub(super) fn has_console() -> bool {
-    static HAS: OnceLock<bool> = OnceLock::new();
-    // SAFETY: takes nothing.
-    *HAS.get_or_init(|| (unsafe { GetConsoleCP() }) != 0)
+/// Lets Ctrl-C have its usual meaning for this process and those it starts: one
+/// that was started deaf to it would hand that on.
+pub(super) fn hear_interrupts() -> io::Result<()> {
+    // SAFETY: no handler is given, so none has to outlive anything.
+    done(unsafe { SetConsoleCtrlHandler(None, 0) })
 }
 
-/// Sends Ctrl-Break to the process group that `leader`, which lives, was started
-/// with.
-pub(super) fn interrupt(leader: u32) -> io::Result<()> {
-    /// A process can be at one console at a time.
-    static AT_CONSOLE: Mutex<()> = Mutex::new(());
-    let _at = AT_CONSOLE.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_guest = !has_console();
-    if is_guest {
-        // SAFETY: takes no pointers.
-        done(unsafe { AttachConsole(leader) })?;
-    }
-    // SAFETY: takes no pointers. Not 0, so it reaches that group and not us.
-    let sent = done(unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, leader) });
-    if is_guest {
-        // SAFETY: takes nothing, and we are at a console.
-        unsafe { FreeConsole() };
-    }
-    sent
+/// Goes to the console that a process is at and sends Ctrl-C to everything
+/// there. For a process without a console, which does not come back from it.
+pub(super) fn interrupt_console_of(process: u32) -> io::Result<()> {
+    // SAFETY: takes no pointers.
+    done(unsafe { AttachConsole(process) })?;
+    // SAFETY: no handler is given. Who rings is not to hear it.
+    done(unsafe { SetConsoleCtrlHandler(None, 1) })?;
+    // SAFETY: takes no pointers; 0 is everybody.
+    done(unsafe { GenerateConsoleCtrlEvent(CTRL_C_EVENT, 0) })
 }
 
 /// # Safety
@@ -184,4 +178,48 @@ fn done(result: BOOL) -> io::Result<()> {
 const fn size_of_as_u32<T>() -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "see above")]
     return size_of::<T>() as u32;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::windows::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    use windows_sys::Win32::System::Threading::CREATE_SUSPENDED;
+
+    use super::*;
+
+    #[test]
+    fn what_a_job_takes_in_is_counted_let_go_and_killed() {
+        let job = Job::new(Some(1 << 30), Some(8)).unwrap();
+        assert_eq!(job.living().unwrap(), 0);
+        let mut command = Command::new("cmd");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).creation_flags(CREATE_SUSPENDED);
+        let mut process = command.spawn().unwrap();
+        assert!(!job.holds(process.id()).unwrap());
+        job.take(&process).unwrap();
+        assert_eq!(job.living().unwrap(), 1);
+        assert!(job.holds(process.id()).unwrap());
+        assert!(!job.holds(std::process::id()).unwrap());
+        resume(process.id()).unwrap();
+        assert!(process.try_wait().unwrap().is_none(), "it waits for its input");
+        job.kill(137);
+        assert_eq!(process.wait().unwrap().code(), Some(137));
+        assert_eq!(job.living().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_told() {
+        assert!(resume(u32::MAX).is_err());
+        assert!(Job::new(None, None).unwrap().holds(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_closed_job_kills() {
+        let job = Job::new(None, None).unwrap();
+        let mut process = Command::new("cmd").stdin(Stdio::piped()).spawn().unwrap();
+        job.take(&process).unwrap();
+        drop(job);
+        process.wait().unwrap();
+    }
 }

@@ -1,6 +1,6 @@
 //! Ends what is in a session's job object. Whoever does so first closes the
 //! child's input, which ends many a program by itself; the rest is asked to by
-//! Ctrl-Break, and killed when its time is over.
+//! Ctrl-C, and killed when its time is over.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Begins: Ctrl-Break goes out with the first [`Ending::step`]. From `kill_at`
+    /// Begins: Ctrl-C goes out with the first [`Ending::step`]. From `kill_at`
     /// on, or at once where that cannot be sent, everything is killed.
     pub fn begin(family: Family, kill_at: Instant) -> Self {
         Self { family, kill_at, asked: false, give_up: None }

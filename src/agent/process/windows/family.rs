@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use log::debug;
 
-use super::calls::{self, Job};
+use super::calls::Job;
+use super::interrupt;
 use super::pipes::Pipes;
 use super::reaper::{ExitWatch, Pid};
 
@@ -63,12 +64,12 @@ impl Family {
         self.job.living().unwrap_or(0)
     }
 
-    /// Sends Ctrl-Break to the first process and those of its group: `false`
-    /// when that cannot be, because the first process is gone.
+    /// Sends Ctrl-C to everything at the first process's console: `false` when
+    /// that cannot be, because the first process is gone.
     pub fn interrupt(&self, _terminal: Option<&Pipes>) -> bool {
         let interrupted = match self.exit.try_status() {
             Some(_) => return false,
-            None => calls::interrupt(self.root()),
+            None => interrupt::interrupt(self.root()),
         };
         if let Err(error) = &interrupted {
             debug!("not interrupted pid={} error={error}", self.root());

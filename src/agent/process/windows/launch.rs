@@ -7,9 +7,7 @@ use std::os::windows::process::CommandExt;
 use std::process::{Child as Process, ChildStderr, ChildStdin, ChildStdout, Command};
 use std::time::Instant;
 
-use windows_sys::Win32::System::Threading::{
-    CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_SUSPENDED,
-};
+use windows_sys::Win32::System::Threading::{CREATE_NO_WINDOW, CREATE_SUSPENDED};
 
 use super::calls::{self, Job};
 use super::end::Ended;
@@ -19,7 +17,6 @@ use super::pipes::Pipes;
 use super::reaper::{ExitWatch, Reaper};
 use super::stdin::Stdin;
 use crate::agent::process::plan::{SpawnPlan, Stdio};
-use crate::config::Enforce;
 use crate::wake::Waker;
 
 /// What starts children. Cheap to clone.
@@ -58,11 +55,12 @@ impl Child {
 }
 
 impl Launcher {
-    /// A launcher.
+    /// A launcher, whose children can be interrupted.
     ///
     /// # Errors
-    /// Never, here.
+    /// When the system refuses.
     pub fn new(reaper: Reaper, _original: Original) -> io::Result<Self> {
+        calls::hear_interrupts()?;
         Ok(Self { reaper })
     }
 
@@ -84,10 +82,6 @@ impl Launcher {
     /// # Errors
     /// [`LaunchError`], in words for the user.
     pub fn launch(&self, plan: &SpawnPlan) -> Result<Child, LaunchError> {
-        let is_required = |cage: &crate::sandbox::Cage| cage.enforce == Enforce::Required;
-        if plan.sandbox.cage.as_ref().is_some_and(is_required) {
-            return Err(LaunchError::Unconfined);
-        }
         if let Stdio::Pty { .. } = plan.stdio {
             return Err(LaunchError::NoTerminal);
         }
@@ -118,12 +112,8 @@ fn start(plan: &SpawnPlan) -> Result<Process, LaunchError> {
     let mut command = Command::new(plan.cwd.join(&plan.program));
     command.args(&plan.args).env_clear().envs(plan.env.iter().cloned()).current_dir(&plan.cwd);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A group of its own hears neither our Ctrl-C nor another's Ctrl-Break.
-    let mut flags = CREATE_SUSPENDED | CREATE_NEW_PROCESS_GROUP;
-    if !calls::has_console() {
-        // Or the child's own would come with a window.
-        flags |= CREATE_NO_WINDOW;
-    }
+    // A console of its own, which has no window; see `interrupt`.
+    let flags = CREATE_SUSPENDED | CREATE_NO_WINDOW;
     command.creation_flags(flags).spawn().map_err(|source| LaunchError::Failed {
         command: plan.command.clone(),
         program: plan.program.display().to_string(),
@@ -150,8 +140,6 @@ pub enum LaunchError {
         /// What the system said.
         source: io::Error,
     },
-    /// The endpoint has to be confined.
-    Unconfined,
     /// The endpoint has `cli.tty`.
     NoTerminal,
 }
@@ -171,10 +159,6 @@ impl fmt::Display for LaunchError {
             Self::Failed { command, program, source } => {
                 write!(f, "cannot start {command:?} ({program:?}): {source}")
             }
-            Self::Unconfined => f.write_str(
-                "security.enforce is \"required\", but nothing can be confined on Windows; \
-                 run this endpoint on Linux, or set it to \"best-effort\"",
-            ),
             Self::NoTerminal => f.write_str("there are no terminals (cli.tty) on Windows"),
         }
     }
@@ -184,7 +168,7 @@ impl std::error::Error for LaunchError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Scarce { source, .. } | Self::Failed { source, .. } => Some(source),
-            Self::Unconfined | Self::NoTerminal => None,
+            Self::NoTerminal => None,
         }
     }
 }

@@ -10,6 +10,7 @@
 mod calls;
 pub mod end;
 pub mod family;
+pub mod interrupt;
 pub mod launch;
 pub mod original;
 pub mod pipes;
