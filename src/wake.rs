@@ -20,15 +20,20 @@ pub struct Waker(Arc<system::End>);
 
 /// The end that is polled for readability.
 #[derive(Debug)]
-pub struct WakeFd(Arc<system::End>);
+pub struct WakeFd {
+    polled: Arc<system::End>,
+    /// Where the ends are two: that the last waker is gone is no wake-up.
+    _waker: Waker,
+}
 
 /// Makes a connected pair.
 ///
 /// # Errors
 /// When the process is out of descriptors (`EMFILE`, `ENFILE`).
 pub fn pair() -> io::Result<(Waker, WakeFd)> {
-    let (waker, waked) = system::pair()?;
-    Ok((Waker(waker), WakeFd(waked)))
+    let (waker, polled) = system::pair()?;
+    let waker = Waker(waker);
+    Ok((waker.clone(), WakeFd { polled, _waker: waker }))
 }
 
 impl Waker {
@@ -46,13 +51,13 @@ impl Waker {
 impl WakeFd {
     /// Takes all wake-ups so far, so that the next `poll` waits for a new one.
     pub fn drain(&self) {
-        system::drain(&self.0);
+        system::drain(&self.polled);
     }
 }
 
 impl AsFd for WakeFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.polled.as_fd()
     }
 }
 
@@ -77,7 +82,10 @@ mod tests {
         assert!(is_woken(&end));
         end.drain();
         assert!(!is_woken(&end));
-        waker.clone().wake();
+        waker.wake();
+        drop(waker);
         assert!(is_woken(&end));
+        end.drain();
+        assert!(!is_woken(&end));
     }
 }

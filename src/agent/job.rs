@@ -149,6 +149,7 @@ impl JobAgent {
     /// Joins the last run, which has told its end and so is about to return.
     fn settle(&mut self) {
         if let Some(run) = self.run.take() {
+            pump::forget_extinct(&mut self.left);
             self.left.append(&mut joined(run.thread));
         }
     }

@@ -81,6 +81,3 @@ impl StateDir {
 fn odd(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
-
-#[cfg(all(test, unix))]
-mod tests;

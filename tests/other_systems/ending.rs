@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use amurg_runtime::ids;
 
+use crate::support::scene::Scene;
 use crate::{cli, job, living, none_left, scene};
 
 #[test]
@@ -34,7 +35,7 @@ fn a_stop_kills_a_job_that_does_not_listen() {
 #[test]
 #[ignore = "make cross-check"]
 fn a_stop_interrupts_a_running_program() {
-    let scene = scene("other_interrupt").agent(cli("polite", &["polite"])).start();
+    let scene = Scene::new("other_interrupt").agent(cli("polite", &["polite"])).start();
     let session = scene.session("polite");
     session.shows("stdout", "waiting");
     let turn = session.say("");

@@ -336,7 +336,10 @@ impl Owner {
         let mut note = None;
         match rest {
             Rest::Nothing => {}
-            Rest::Alive(family) => self.left.push(family),
+            Rest::Alive(family) => {
+                pump::forget_extinct(&mut self.left);
+                self.left.push(family);
+            }
             Rest::Unending(ended) => note = Some(format!("Of the agent, {ended}.")),
         }
         self.end_turn(exit_code, note, true, Instant::now());

@@ -134,7 +134,7 @@ impl Child {
     /// An interrupt, as from a keyboard, to what runs in the foreground.
     pub fn interrupt(&self) {
         if let Living::Free(family) = &self.processes {
-            family.interrupt(self.tty.then_some(&self.pipes));
+            self.pipes.interrupt(family, self.tty);
         }
     }
 
@@ -192,6 +192,17 @@ impl Child {
         };
         Ended { exit_code: self.exit.try_status().map(exit_code), unread, rest }
     }
+}
+
+/// Forgets daemons that have ended by themselves meanwhile.
+pub fn forget_extinct(left: &mut Vec<Family>) {
+    left.retain_mut(|family| {
+        let lives = !family.is_extinct();
+        if !lives {
+            family.is_over();
+        }
+        lives
+    });
 }
 
 /// The sending half of a pipe thread. Cheap to clone.

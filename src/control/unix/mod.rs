@@ -1,5 +1,7 @@
 //! A Unix socket, for its owner alone.
 
+#[cfg_attr(target_os = "linux", path = "peer_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "peer_elsewhere.rs")]
 mod peer;
 
 use std::io::{self, Read, Write};

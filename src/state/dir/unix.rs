@@ -240,3 +240,6 @@ fn trust_owner(path: &Path, stat: &Stat) -> io::Result<()> {
     let text = format!("it belongs to uid {}, this process is uid {}", stat.st_uid, us.as_raw());
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
+
+#[cfg(test)]
+mod tests;

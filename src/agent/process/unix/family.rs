@@ -1,15 +1,15 @@
 //! A child and whatever comes of it.
 
+use std::os::fd::BorrowedFd;
+
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::census::{self, Look, Search};
 use super::cgroup::Group;
 use super::held::Held;
-use super::pipes::Pipes;
 use super::procfs::{self, Process};
 use super::reaper::ExitWatch;
 use crate::agent::process::mark::Mark;
-use crate::agent::process::stream::Stream;
 
 /// Every process that belongs to one launch, known or not yet found. Dropped
 /// without an [`Ending`](super::end::Ending), all of them are killed at once.
@@ -96,11 +96,10 @@ impl Family {
         Held::of(process)
     }
 
-    /// Sends SIGINT to what runs in the foreground: on a terminal (whose master `terminal` holds)
+    /// Sends SIGINT to what runs in the foreground: on a terminal (its master)
     /// the group it is lent to, else the first process's own.
-    pub fn interrupt(&self, terminal: Option<&Pipes>) {
+    pub fn interrupt(&self, terminal: Option<BorrowedFd>) {
         let root = self.root();
-        let terminal = terminal.and_then(|pipes| pipes.pollable(Stream::Stdout));
         let foreground = terminal.and_then(|master| rustix::termios::tcgetpgrp(master).ok());
         match foreground.filter(|&group| group != root) {
             None => {

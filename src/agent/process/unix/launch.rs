@@ -18,9 +18,7 @@ use std::time::{Duration, Instant};
 use log::warn;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::process::{Pid, Signal};
 
 use super::cgroup::Groups;
@@ -245,12 +243,10 @@ impl Ends {
 fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     // Elsewhere std's own makes it, with the flag set right after.
     #[cfg(target_os = "linux")]
-    let (ours, theirs) = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let (ours, theirs) = {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?
+    };
     #[cfg(not(target_os = "linux"))]
     let (ours, theirs) = {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
@@ -351,7 +347,12 @@ fn sendmsg(
     bytes: &[IoSlice<'_>],
     control: &mut SendAncillaryBuffer<'_, '_, '_>,
 ) -> rustix::io::Result<usize> {
-    rustix::net::sendmsg(socket, bytes, control, SendFlags::NOSIGNAL)
+    // Where there is no such flag, it is enough that Rust programs ignore SIGPIPE.
+    #[cfg(target_os = "linux")]
+    let flags = SendFlags::NOSIGNAL;
+    #[cfg(not(target_os = "linux"))]
+    let flags = SendFlags::empty();
+    rustix::net::sendmsg(socket, bytes, control, flags)
 }
 
 /// Why a child could not be started.

@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::end::Ending;
+use super::family::Family;
 use super::stdin::Stdin;
 use crate::agent::process::stream::{READ, Read, Ready, Stream, Wanted};
 use crate::wake::WakeFd;
@@ -61,6 +62,11 @@ impl Pipes {
     /// Whether some process can still write to an output, read or not.
     pub fn held(&self) -> bool {
         self.states().any(|state| !state.contains(PollFlags::HUP))
+    }
+
+    /// Interrupts what runs in the foreground; on a terminal, of that.
+    pub fn interrupt(&self, family: &Family, tty: bool) {
+        family.interrupt(self.pollable(Stream::Stdout).filter(|_| tty));
     }
 
     /// Closes everything at once: on a terminal, a hang-up.

@@ -40,7 +40,7 @@ impl Ending {
         if left == 0 {
             return Progress::Over(Ended::default());
         }
-        if !std::mem::replace(&mut self.asked, true) && !self.family.interrupt(None) {
+        if !std::mem::replace(&mut self.asked, true) && !self.family.interrupt() {
             self.kill_by(now);
         }
         match self.give_up {

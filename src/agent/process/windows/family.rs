@@ -9,7 +9,6 @@ use log::debug;
 
 use super::calls::Job;
 use super::interrupt;
-use super::pipes::Pipes;
 use super::reaper::{ExitWatch, Pid};
 
 /// What a process exits with that was killed: what SIGKILL is elsewhere.
@@ -66,7 +65,7 @@ impl Family {
 
     /// Sends Ctrl-C to everything at the first process's console: `false` when
     /// that cannot be, because the first process is gone.
-    pub fn interrupt(&self, _terminal: Option<&Pipes>) -> bool {
+    pub fn interrupt(&self) -> bool {
         let interrupted = match self.exit.try_status() {
             Some(_) => return false,
             None => interrupt::interrupt(self.root()),

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, bounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::end::Ending;
+use super::family::Family;
 use super::stdin::Stdin;
 use crate::agent::process::stream::{Read, Ready, Stream, Wanted};
 use crate::threads;
@@ -96,6 +97,12 @@ impl Pipes {
             output.pieces.is_empty() && !output.shared.ended.load(Ordering::Acquire)
         };
         self.open().any(is_held)
+    }
+
+    /// Interrupts what runs in the foreground: everything.
+    #[allow(clippy::unused_self, reason = "elsewhere it may be a terminal")]
+    pub fn interrupt(&self, family: &Family, _tty: bool) {
+        family.interrupt();
     }
 
     /// Closes everything at once. A thread that reads ends with what it reads.
