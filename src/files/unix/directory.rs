@@ -31,7 +31,7 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
 /// # Errors
 /// `AlreadyExists`, and what the system says.
 pub fn create_private(path: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(PRIVATE.bits().into()).create(path)
+    DirBuilder::new().mode(0o700).create(path)
 }
 
 /// An open directory.

@@ -117,7 +117,7 @@ pub(super) fn marked(nonce: &str) -> Look {
     for process in processes.filter(Process::is_alive) {
         match carried(&process) {
             Carried::Mark(mark) if crate::agent::process::mark::is_of(&mark, nonce) => {
-                walk.take(process)
+                walk.take(process);
             }
             Carried::Unsettled => unsure = true,
             _ => {}
