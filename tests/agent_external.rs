@@ -33,7 +33,8 @@ fn persistent(adapter: External) -> External {
 }
 
 fn close(shared: &SharedAdapters) {
-    shared.close().into_iter().for_each(|thread| thread.join().expect("an end"));
+    shared.0.close();
+    assert!(shared.0.ended(Instant::now() + Duration::from_secs(20)));
 }
 
 fn permission(scene: &mut Scene) -> String {
@@ -222,7 +223,7 @@ fn python_for_many() -> External {
     external(&[
         "python3",
         "-c",
-        "import json, os, sys
+        "import json, os, subprocess, sys
 for line in sys.stdin:
     message = json.loads(line)
     if message['type'] != 'user.input': continue
@@ -230,6 +231,11 @@ for line in sys.stdin:
         print(json.dumps({'type': type, 'session_id': message['session_id'], **fields}), flush=True)
     if message['content'] == 'die': os._exit(9)
     if message['content'] == 'wait': continue
+    if message['content'] == 'die in steps':
+        gone = json.dumps({'type': 'output', 'session_id': message['session_id'], 'content': 'gone'})
+        watch = f\"while kill -0 {os.getpid()}; do sleep 0.01; done; echo '{gone}'; exec sleep 1000\"
+        subprocess.Popen(['sh', '-c', watch], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os._exit(9)
     if message['content'] == 'flood':
         for _ in range(64): say('output', content='x' * 65536)
     say('output', content=f\"{os.getpid()} {message['session_id']}\")
@@ -252,6 +258,25 @@ fn the_death_of_a_shared_adapter_ends_every_open_turn() {
     // Started again by one, and greeted with both.
     assert!(dying.turn("go").system.contains("started again"));
     assert!(waiting.turn("go").stdout.ends_with(&**waiting.output.session_id()));
+    close(&shared);
+}
+
+#[test]
+fn messages_that_come_while_an_adapter_is_on_its_way_out_are_for_the_next_one() {
+    let shared = SharedAdapters::default();
+    let adapter = persistent(python_for_many());
+    let mut ann = Scene::shared_external(adapter.clone(), &shared);
+    let mut bob = Scene::shared_external(adapter, &shared);
+    let start = Instant::now();
+    let last = ann.send("die in steps");
+    // Something that it left holds its output for a second.
+    ann.until_output("gone");
+    let (asked, another) = (bob.send("go"), ann.send("go"));
+    assert_eq!(ann.rest_of_turn(last, start).exit_code, Some(9));
+    let answer = bob.rest_of_turn(asked, start);
+    assert!(answer.stdout.ends_with(&**bob.output.session_id()), "{answer:?}");
+    let answer = ann.rest_of_turn(another, start);
+    assert!(answer.stdout.ends_with(&**ann.output.session_id()), "{answer:?}");
     close(&shared);
 }
 
@@ -282,6 +307,43 @@ say('turn.complete'); read()",
     assert_eq!(scene.turn("go").stdout.len(), 200 * 65536);
 }
 
+/// Offers nine files with one write; each of them alone fills a session.
+fn offers_files_at_once() -> Scene {
+    Scene::external(python(
+        "read()
+import os, tempfile
+file = tempfile.NamedTemporaryFile(); file.truncate(1 << 20)
+offer = lambda n: {'type': 'file.output', 'session_id': me, 'file_path': file.name, 'file_name': str(n)}
+lines = [*map(offer, range(9)), {'type': 'turn.complete', 'session_id': me}]
+os.write(1, ''.join(json.dumps(line) + '\\n' for line in lines).encode())
+read()",
+    ))
+}
+
+#[test]
+fn files_that_are_offered_at_once_are_read_as_there_is_room() {
+    let mut scene = offers_files_at_once();
+    scene.send("go");
+    for n in 0..9 {
+        let seen = scene.next();
+        assert!(matches!(&seen, Seen::File(name, ..) if *name == n.to_string()), "{n}: {seen:?}");
+    }
+    assert!(matches!(scene.next(), Seen::Event(AgentEvent::TurnEnded(_))));
+}
+
+#[test]
+fn files_there_is_no_room_for_are_not_read() {
+    let mut scene = offers_files_at_once();
+    scene.hold();
+    scene.send("go");
+    assert!(matches!(scene.next(), Seen::File(name, ..) if name == "0"));
+    let said = scene.close();
+    assert!(!said.iter().any(|seen| matches!(seen, Seen::File(..))), "the next one was read");
+    let told =
+        |seen: &Seen| matches!(seen, Seen::Output(_, text) if text.contains("could be taken"));
+    assert!(said.iter().any(told), "{said:?}");
+}
+
 #[test]
 fn an_adapter_that_asks_for_ever_is_bounded() {
     let mut scene = Scene::external(python(
@@ -299,6 +361,29 @@ say('turn.complete'); read()",
         }
     }
     assert!(asked <= 64, "{asked}");
+}
+
+#[test]
+fn an_adapter_that_does_not_read_is_ended_and_started_again() {
+    let shared = SharedAdapters::default();
+    let mut scene = Scene::shared_external(persistent(external(&["sleep", "1000"])), &shared);
+    let start = Instant::now();
+    let turn = scene.send("go");
+    let name = "x".repeat(128 * 1024);
+    let file = StoredFile { path: "/x".into(), name, mime_type: "x/y".into() };
+    for _ in 0..12 {
+        scene.agent.file(&file);
+    }
+    let turn = scene.rest_of_turn(turn, start);
+    assert!(turn.system.contains("more than 1 MiB of what it was told unread"), "{turn:?}");
+    assert_eq!(turn.exit_code, Some(143), "{turn:?}");
+    let turn = scene.send("again");
+    let seen = scene.next();
+    let told = |text: &str| text.contains("it was started again");
+    assert!(matches!(&seen, Seen::Output(_, text) if told(text)), "{seen:?}");
+    close(&shared);
+    let ends = |seen: &Seen| matches!(seen, Seen::Event(AgentEvent::TurnEnded(TurnEnd { turn: ended, .. })) if *ended == turn);
+    assert!(ends(&scene.next()));
 }
 
 #[test]

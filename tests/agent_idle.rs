@@ -44,10 +44,14 @@ fn an_idle_session_has_one_thread_and_four_descriptors_sleeps_and_leaves_nothing
     assert_eq!(count("/proc/self/fd") - descriptors, SESSIONS * (4 + 1));
     assert_eq!(count("/proc/self/task") - threads, SESSIONS);
 
-    let before = wake_ups("pipe test");
-    assert!(before > 0);
-    assert!(scenes[0].next_within(Duration::from_millis(700)).is_none());
-    assert_eq!(wake_ups("pipe test") - before, 0);
+    // A thread may still be on its way to sleep when its turn has ended, but only then.
+    let mut quiet = || {
+        let before = wake_ups("pipe test");
+        assert!(before > 0);
+        assert!(scenes[0].next_within(Duration::from_millis(700)).is_none());
+        wake_ups("pipe test") == before
+    };
+    assert!((0..3).any(|_| quiet()), "something wakes them again and again");
 
     for scene in &mut scenes {
         scene.close();

@@ -62,8 +62,11 @@ pub(super) enum Accepted {
 }
 
 fn serve(listener: &Listener, handler: &Handler) {
+    let mut failing = false;
     loop {
-        match listener.accept() {
+        let accepted = listener.accept();
+        let has_failed = std::mem::replace(&mut failing, false);
+        match accepted {
             // Whoever comes while all places are taken finds a closed connection.
             Accepted::Stream(stream) if Arc::strong_count(handler) <= MAX_REQUESTS => {
                 let handler = Arc::clone(handler);
@@ -78,8 +81,13 @@ fn serve(listener: &Listener, handler: &Handler) {
             }
             Accepted::Stream(_) => warn!("control request dropped reason=\"too many at once\""),
             Accepted::Stopped => return,
-            // Out of descriptors: whoever asks is told by a closed connection.
-            Accepted::Failed(error) => warn!("control request not accepted error={error}"),
+            // Out of descriptors: whoever asks waits until there are some again.
+            Accepted::Failed(error) => {
+                failing = true;
+                if !has_failed {
+                    warn!("control request not accepted, tried again every second error={error}");
+                }
+            }
         }
     }
 }

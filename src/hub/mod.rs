@@ -33,6 +33,7 @@ mod hello;
 mod link;
 mod liveness;
 pub mod outbox;
+mod pongs;
 pub mod proxy;
 mod reader;
 mod redial;
@@ -164,6 +165,12 @@ impl Hub {
         // Only the last one matters: a flood of them must not queue up.
         let latest: LatestToken = Arc::default();
         move |token| {
+            // Looked at here: what is none must not take the place of one that waits.
+            if !credentials::acceptable(&token) {
+                return warn!(
+                    "token of the hub not taken, it is none: 1 to 8192 visible ASCII characters are"
+                );
+            }
             let mut held = latest.lock().unwrap_or_else(PoisonError::into_inner);
             if held.replace(token).is_none() {
                 // Gone only after a shutdown, when there is no next connection.

@@ -165,13 +165,8 @@ impl Supervisor {
             Event::TokenRefreshed(latest) => {
                 let token = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let Some(token) = token else { return };
-                if self.credentials.refresh(token) {
-                    info!("the hub gave a token for the next connection");
-                } else {
-                    warn!(
-                        "token of the hub not taken, it is none: 1 to 8192 visible ASCII characters are"
-                    );
-                }
+                self.credentials.refresh(token);
+                info!("the hub gave a token for the next connection");
             }
             Event::Shutdown { deadline } => self.shut_down(deadline),
             Event::Dialed { generation, outcome } if generation == self.generation => match outcome

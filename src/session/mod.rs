@@ -7,8 +7,9 @@
 //!                                    └──► output ──► lane ──► hub
 //! ```
 //!
-//! - [`dispatcher`] decides which sessions exist ([`registry`]), [`push`] what a
-//!   hub may change of an endpoint, [`admission`] how much may wait.
+//! - [`dispatcher`] decides which sessions exist ([`registry`]) and that no message is
+//!   executed twice ([`seen`]), [`push`] what a hub may change of an endpoint,
+//!   [`admission`] how much may wait; [`requests`] are what the runtime asks of it.
 //! - [`worker`] is one session: its turns ([`event`], [`deadlines`], [`permissions`]).
 //! - [`output`], [`stream`] and [`gather`] are the way of an agent's bytes into messages.
 //! - [`notices`] are the sentences a user may read.
@@ -25,5 +26,7 @@ pub mod output;
 pub mod permissions;
 pub mod push;
 pub mod registry;
+pub mod requests;
+pub mod seen;
 pub mod stream;
 pub mod worker;

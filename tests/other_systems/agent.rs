@@ -58,6 +58,7 @@ fn sleep() {
 }
 
 /// Starts a child that shares nothing with it but its ancestry, then echoes.
+#[expect(clippy::zombie_processes, reason = "that it outlives its parent is the point")]
 fn parent(mark: &str) {
     let own = std::env::current_exe().expect("a name");
     let mut command = Command::new(own);

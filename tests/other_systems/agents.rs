@@ -95,8 +95,8 @@ fn a_service_answers_and_may_be_stopped() {
             }
             // The second answer never ends.
             let length = if number == 0 { "5" } else { "9" };
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\npong\n");
-            stream.write_all(head.as_bytes()).expect("an answer");
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\npong\n");
+            stream.write_all(answer.as_bytes()).expect("an answer");
             if number == 0 {
                 drop(stream);
             } else {

@@ -28,7 +28,8 @@ fn the_running_one_is_asked_told_and_alone() {
     let session = scene.session("echo");
     session.say("hello").ended(None);
     let status = command(&scene, &["status", "--json"]);
-    let report: Value = serde_json::from_slice(&status.stdout).expect(&text(&status.stderr));
+    assert!(status.status.success(), "{}", text(&status.stderr));
+    let report: Value = serde_json::from_slice(&status.stdout).expect("JSON");
     assert_eq!(report["sessions"][0]["id"], session.id.as_str());
     assert_eq!(report["connection"]["connected"], true);
 

@@ -44,6 +44,8 @@ fn twenty_resets_lose_and_reorder_nothing() {
     let scene = Scene::new("delivery_resets")
         .proxy(7)
         .set("/hub/reconnect_interval", json!("5ms"))
+        // A connection that is cut within 5 ms does not reset the backoff.
+        .set("/hub/max_reconnect_delay", json!("20ms"))
         .agent(job("seq", "sh", &args))
         .start();
     let session = scene.session("seq");

@@ -45,6 +45,11 @@ impl Listener {
         self.events.tell(AgentEvent::TurnEnded(end));
     }
 
+    /// What a turn left running is over.
+    pub fn at_rest(&self) {
+        self.events.tell(AgentEvent::AtRest);
+    }
+
     /// The session is over: nothing follows.
     pub fn closed(mut self) {
         self.tell_dropped();
@@ -143,12 +148,10 @@ impl Audience {
         self.shared || self.listeners.iter().all(|listener| listener.output.has_room())
     }
 
-    /// Wakes once there is room.
+    /// Wakes once there is room; at once if there is by now.
     pub fn wake_when_room(&self, waker: &Waker) {
         for listener in &self.listeners {
-            if !listener.output.has_room() {
-                listener.output.wake_when_room(waker.clone());
-            }
+            listener.output.wake_when_room(waker.clone());
         }
     }
 

@@ -10,6 +10,9 @@
 //!            __launch ──exec──► the agent's program
 //! ```
 //!
+//! So on Unix (`unix/`). On Windows (`windows/`) the same names stand for children
+//! in job objects, with no launcher and nothing to reap.
+//!
 //! [`pump`] is the thread that reads a child's pipes, writes into it and ends it;
 //! [`start`] brings an endpoint there.
 //!

@@ -10,3 +10,10 @@ pub struct Piece {
     /// Given back when all of it is written or given up.
     pub permit: Permit,
 }
+
+impl Piece {
+    /// Its bytes, if no permit bounds them.
+    pub(super) fn uncounted(&self) -> usize {
+        if self.permit.is_counted() { 0 } else { self.bytes.len() }
+    }
+}

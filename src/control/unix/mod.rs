@@ -4,6 +4,7 @@
 #[cfg_attr(not(target_os = "linux"), path = "peer_elsewhere.rs")]
 mod peer;
 
+use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -11,16 +12,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::warn;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::server::Accepted;
 use crate::wake::{self, WakeFd, Waker};
+
+/// Pause after a failure to accept: whoever waits makes the socket readable all the
+/// same, and descriptors do not come back faster for being asked for.
+const PAUSE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Where requests come in. Dropped, the socket is removed.
 pub struct Listener {
     path: PathBuf,
     socket: UnixListener,
     stopped: WakeFd,
+    failing: Cell<bool>,
 }
 
 /// Ends a listener's wait.
@@ -39,7 +45,7 @@ impl Listener {
         remove_stale(path)?;
         let socket = UnixListener::bind(path)?;
         let (stop, stopped) = wake::pair()?;
-        let listener = Self { path: path.to_owned(), socket, stopped };
+        let listener = Self { path: path.to_owned(), socket, stopped, failing: Cell::new(false) };
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         listener.socket.set_nonblocking(true)?;
         Ok((listener, Stopper(stop)))
@@ -49,23 +55,31 @@ impl Listener {
     pub fn accept(&self) -> Accepted {
         loop {
             let mut ready = [
-                PollFd::new(&self.socket, PollFlags::IN),
                 PollFd::new(&self.stopped, PollFlags::IN),
+                PollFd::new(&self.socket, PollFlags::IN),
             ];
-            match poll(&mut ready, None) {
+            let (asked, limit) = if self.failing.take() {
+                (&mut ready[..1], Some(&PAUSE))
+            } else {
+                (&mut ready[..], None)
+            };
+            match poll(asked, limit) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
                     warn!("control socket given up error={error}");
                     return Accepted::Stopped;
                 }
             }
-            if !ready[1].revents().is_empty() {
+            if !ready[0].revents().is_empty() {
                 return Accepted::Stopped;
             }
             match self.socket.accept() {
                 Ok((stream, _)) => return Accepted::Stream(Stream(stream)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Accepted::Failed(error),
+                Err(error) => {
+                    self.failing.set(true);
+                    return Accepted::Failed(error);
+                }
             }
         }
     }

@@ -16,6 +16,9 @@ use sha2::{Digest, Sha256};
 use super::server::Accepted;
 use crate::agent::process::family;
 
+/// Pause after a failure to accept.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Where requests come in.
 pub struct Listener {
     pipe: PipeListener<Bytes, Bytes>,
@@ -49,7 +52,14 @@ impl Listener {
         if self.stopped.load(Ordering::Acquire) {
             return Accepted::Stopped;
         }
-        accepted.map_or_else(Accepted::Failed, |stream| Accepted::Stream(Stream(stream)))
+        match accepted {
+            Ok(stream) => Accepted::Stream(Stream(stream)),
+            Err(error) => {
+                // Nothing tells when it is worth another try.
+                std::thread::sleep(PAUSE);
+                Accepted::Failed(error)
+            }
+        }
     }
 }
 

@@ -25,13 +25,26 @@ const SEARCH: OFlags = OFlags::PATH;
 const SEARCH: OFlags = OFlags::RDONLY;
 
 /// Opens `rest` beneath `root` for reading, without a link on the way from `/`
-/// on; else why not.
-pub fn open(root: &Path, rest: &Path) -> Result<File, String> {
-    match open_within(root, rest) {
+/// on; `confined`: as the confined agent could. Else why not.
+pub fn open(root: &Path, rest: &Path, confined: bool) -> Result<File, String> {
+    let open = || open_within(root, rest);
+    match if confined { as_confined(open) } else { open() } {
         Ok(fd) => Ok(File::from(fd)),
         Err(Errno::LOOP | Errno::NOTDIR) => Err("a link is on the way".into()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+#[cfg(target_os = "linux")]
+fn as_confined(open: impl FnOnce() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    let opened = crate::sandbox::privileges::by_modes_alone(open);
+    opened.unwrap_or_else(|error| Err(Errno::from_io_error(&error).unwrap_or(Errno::PERM)))
+}
+
+/// Nothing is confined elsewhere.
+#[cfg(not(target_os = "linux"))]
+fn as_confined(open: impl FnOnce() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    open()
 }
 
 fn open_within(root: &Path, rest: &Path) -> Result<OwnedFd, Errno> {

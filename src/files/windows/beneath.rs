@@ -5,8 +5,8 @@ use std::path::{Component, Path};
 
 use crate::files::Refusal;
 
-/// Opens `rest` beneath `root` for reading; else why not.
-pub fn open(root: &Path, rest: &Path) -> Result<File, String> {
+/// Opens `rest` beneath `root` for reading; else why not. Nothing is confined.
+pub fn open(root: &Path, rest: &Path, _confined: bool) -> Result<File, String> {
     // `..` may lead out.
     if !rest.components().all(|part| matches!(part, Component::Normal(_))) {
         return Err("it lies elsewhere".into());

@@ -57,6 +57,11 @@ impl Family {
         self.living() == 0
     }
 
+    /// Whether more than its first process may be running.
+    pub fn has_company(&self) -> bool {
+        self.living() > 1
+    }
+
     /// How many of its processes live.
     pub(super) fn living(&self) -> usize {
         // Nothing can be wrong with a job of ours; if there is, it is ended.

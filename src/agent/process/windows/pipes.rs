@@ -79,6 +79,11 @@ impl Pipes {
         self.outputs.iter().all(Option::is_none)
     }
 
+    /// Nobody of the child is left to write. What is on its way cannot be
+    /// counted here; its end comes behind it.
+    #[allow(clippy::unused_self, reason = "elsewhere it is counted")]
+    pub fn bound(&mut self) {}
+
     /// Whether something of the child waits to be read.
     pub fn has_output(&self) -> bool {
         self.open().any(|output| !output.pieces.is_empty())

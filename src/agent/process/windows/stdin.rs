@@ -23,8 +23,8 @@ pub struct Stdin {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Pieces that are not written whole.
-    backlog: AtomicUsize,
+    /// Bytes of pieces that are not written whole and that no permit bounds.
+    uncounted: AtomicUsize,
     /// Nothing more is to be written, or can be.
     over: AtomicBool,
 }
@@ -41,7 +41,7 @@ impl Stdin {
             for piece in &taken {
                 let written =
                     !told.over.load(Ordering::Acquire) && pipe.write_all(&piece.bytes).is_ok();
-                told.backlog.fetch_sub(1, Ordering::AcqRel);
+                told.uncounted.fetch_sub(piece.uncounted(), Ordering::AcqRel);
                 if !written {
                     // Nobody reads it any more, or nobody is to.
                     told.over.store(true, Ordering::Release);
@@ -58,7 +58,7 @@ impl Stdin {
             return self.close();
         }
         if let Some(pieces) = &self.pieces {
-            self.shared.backlog.fetch_add(1, Ordering::AcqRel);
+            self.shared.uncounted.fetch_add(piece.uncounted(), Ordering::AcqRel);
             // We hold the other end too.
             let _ = pieces.send(piece);
         }
@@ -77,9 +77,9 @@ impl Stdin {
         while self.waiting.try_recv().is_ok() {}
     }
 
-    /// Whether something waits to be written.
-    pub fn has_backlog(&self) -> bool {
-        self.is_open() && self.shared.backlog.load(Ordering::Acquire) > 0
+    /// Bytes that wait although no permit bounds them.
+    pub fn uncounted(&self) -> usize {
+        if self.is_open() { self.shared.uncounted.load(Ordering::Acquire) } else { 0 }
     }
 
     /// Whether the child can still be written to.

@@ -20,15 +20,16 @@
 //! | turn | a limit of time passed | turn | what the agent says when it has ended |
 //! | idle, turn | close, inactivity | closing | why, when it was not asked for |
 //! | closing | agent closed | ended | `turn.completed` of an open turn, ends of waiting messages |
-//!
-//! A message id seen before in the session is passed over in every state.
 
-use std::collections::{HashSet, VecDeque};
+mod limits;
+mod opening;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use log::{debug, info, warn};
+use log::info;
 
 use super::deadlines::Deadlines;
 use super::event::{Ending, Event, Events, Inbox, Incoming};
@@ -37,29 +38,23 @@ use super::output::SessionOutput;
 use super::permissions::Permissions;
 use super::registry::Facts;
 use crate::agent::workshop::Workshop;
-use crate::agent::{Agent, AgentContext, AgentEvent, AgentEvents, FileUse, TurnEnd, TurnMessage};
+use crate::agent::{Agent, AgentEvent, FileUse, TurnEnd, TurnMessage};
 use crate::config::{Endpoint, Profile, Runtime};
 use crate::files::Files;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
 use crate::receive::receive;
 use crate::state::Journal;
-use crate::watchdog::{Deadline, Reason};
+use crate::watchdog::Reason;
 
 /// Messages that may wait behind a running turn.
 const QUEUE: usize = 64;
-/// Message ids a session remembers, so that none is executed twice.
-const SEEN: usize = 1024;
-/// So many of them outlive the session in memory, for when it is made again.
-const LEGACY: usize = 64;
 /// How long a turn may go on after a stop before its processes are ended.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// What every worker shares with the others.
 #[derive(Clone)]
 pub struct Shared {
-    /// Decided `runtime.*`.
-    pub runtime: Arc<Runtime>,
     /// Where open turns are written down.
     pub journal: Journal,
     /// Where uploads are kept.
@@ -88,32 +83,24 @@ pub struct Args {
     pub events: Events,
     /// Its deadlines.
     pub deadlines: Deadlines,
-    /// Ids of messages it has executed in an earlier life.
-    pub seen: Vec<Arc<str>>,
     /// Whether a `session.create` waits for its answer.
     pub announce: bool,
+    /// Decided `runtime.*`.
+    pub runtime: Arc<Runtime>,
     /// What all workers share.
     pub shared: Shared,
 }
 
-/// What a session leaves to its next life.
-#[derive(Default)]
-pub struct Legacy {
-    /// Messages that came too late to be heard: the session is made again for them.
-    pub unheard: Vec<Incoming>,
-    /// Ids of the last messages it executed, oldest first.
-    pub seen: Vec<Arc<str>>,
-}
-
-/// Runs a session to its end. Returns when nothing of it is left; what is still
-/// unread in its inbox belongs to its next life as well.
-pub fn run(args: Args) -> Legacy {
+/// Runs a session to its end, when nothing of it is left. Returns the messages that
+/// came too late to be heard: the session is made again for them, and for what is
+/// still unread in its inbox.
+pub fn run(args: Args) -> Vec<Event> {
     let events = args.events.clone();
-    let mut worker = match open(args) {
+    let mut worker = match opening::open(args) {
         Ok(worker) => worker,
         Err(refused) => {
             refused.answer_what_waits(&events);
-            return Legacy::default();
+            return Vec::new();
         }
     };
     while worker.state != State::Ended {
@@ -144,112 +131,31 @@ struct Worker {
     output: Arc<SessionOutput>,
     facts: Arc<Facts>,
     deadlines: Deadlines,
+    runtime: Arc<Runtime>,
     shared: Shared,
     agent: Box<dyn Agent>,
     state: State,
     turn: Option<OpenTurn>,
     turns: u64,
     queue: VecDeque<Incoming>,
-    seen: Seen,
     permissions: Permissions,
     /// Why it ends, once it does.
     ending: Option<Ending>,
-    /// Messages that came while it was ending.
-    unheard: Vec<Incoming>,
-}
-
-/// A session whose agent could not be opened.
-struct Refused {
-    session_id: Arc<str>,
-    output: Arc<SessionOutput>,
-    error: String,
-}
-
-fn open(args: Args) -> Result<Worker, Refused> {
-    let Args { session_id, user_id, endpoint, output, facts, inbox, deadlines, shared, .. } = args;
-    let upload_dir = shared.files.session_dir(&endpoint.id, &session_id);
-    let opened = upload_dir.map_err(|error| error.to_string()).and_then(|upload_dir| {
-        let events = AgentEvents::new(move |event| inbox.tell(Event::Agent(event)));
-        shared.agents.open(AgentContext {
-            session_id: Arc::clone(&session_id),
-            user_id,
-            endpoint: Arc::clone(&endpoint),
-            output: Arc::clone(&output),
-            events,
-            number: args.number,
-            upload_dir: Some(upload_dir),
-        })
-    });
-    let agent = match opened {
-        Ok(agent) => agent,
-        Err(error) => {
-            warn!(
-                "session refused session={} endpoint={} error={}",
-                Quoted(&session_id),
-                Quoted(&endpoint.id),
-                Quoted(&error)
-            );
-            if args.announce {
-                output.session_created(Err(&error));
-            }
-            output.system(&error);
-            return Err(Refused { session_id, output, error });
-        }
-    };
-    info!(
-        "session opened session={} endpoint={} profile={}",
-        Quoted(&session_id),
-        Quoted(&endpoint.id),
-        endpoint.profile.name()
-    );
-    if args.announce {
-        output.session_created(Ok(()));
-    }
-    let mut worker = Worker {
-        session_id,
-        endpoint,
-        output,
-        facts,
-        deadlines,
-        shared,
-        agent,
-        state: State::Idle,
-        turn: None,
-        turns: 0,
-        queue: VecDeque::new(),
-        seen: Seen::new(&args.seen),
-        permissions: Permissions::default(),
-        ending: None,
-        unheard: Vec::new(),
-    };
-    worker.agent.ready();
-    worker.arm_inactivity(Instant::now());
-    Ok(worker)
-}
-
-impl Refused {
-    /// Messages that came while the agent was being opened get their end.
-    fn answer_what_waits(&self, events: &Events) {
-        for event in events.try_iter() {
-            match *event {
-                Event::Message(message) => {
-                    debug!("message refused session={}", Quoted(&self.session_id));
-                    self.output.refuse_message(&message.message_id, &self.error);
-                }
-                Event::Stop => self.output.stop_ack(Ok(())),
-                Event::Reattach => self.output.session_created(Err(&self.error)),
-                _ => {}
-            }
-        }
-        self.output.release();
-    }
+    /// Messages and files that came while it was ending.
+    unheard: Vec<Event>,
 }
 
 impl Worker {
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Message(message) => self.message(message),
-            Event::Input(input) => self.input(input),
+            Event::Message(message) => {
+                self.message(message);
+                self.facts.came();
+            }
+            Event::Input(input) => {
+                self.input(input);
+                self.facts.came();
+            }
             Event::Stop => self.stop(),
             Event::Reattach => {
                 self.facts.reattaching.store(false, Ordering::Relaxed);
@@ -258,8 +164,11 @@ impl Worker {
             Event::Permission { request_id, approved, always_allow } => {
                 self.permission_answered(&request_id, approved, always_allow);
             }
+            Event::Upload(upload, permit) if self.state == State::Closing => {
+                self.unheard.push(Event::Upload(upload, permit));
+            }
             Event::Upload(upload, _permit) => self.upload(&upload),
-            Event::Reconfigure(endpoint) => self.reconfigure(endpoint),
+            Event::Reconfigure(endpoint, runtime) => self.reconfigure(endpoint, runtime),
             Event::LinkLost => self.deny_pending(),
             Event::Deadline(deadline) => self.deadline(&deadline),
             Event::Agent(event) => self.agent_event(event),
@@ -275,23 +184,16 @@ impl Worker {
     // Messages and turns.
 
     fn message(&mut self, message: Incoming) {
-        self.touch();
         if self.state == State::Closing {
-            return self.unheard.push(message);
-        }
-        if !self.seen.insert(&message.message_id) {
-            info!(
-                "message passed over session={} message={} reason=\"seen before\"",
-                Quoted(&self.session_id),
-                Quoted(&message.message_id)
-            );
-            return;
+            return self.unheard.push(Event::Message(message));
         }
         if self.turn.is_none() {
             self.start_turn(message);
         } else if self.agent.interrupts() {
+            // It waits meanwhile, so that nobody takes the session for an idle one.
+            self.queue.push_back(message);
             self.complete_turn(None);
-            self.start_turn(message);
+            self.start_next();
         } else if self.queue.len() >= QUEUE {
             self.output.refuse_message(&message.message_id, &notices::queue_full(QUEUE));
         } else {
@@ -306,11 +208,13 @@ impl Worker {
         self.turns += 1;
         self.facts.turns.fetch_add(1, Ordering::Relaxed);
         self.facts.uncertain.store(false, Ordering::Relaxed);
+        self.state = State::Turn;
+        // A session in use makes room for nobody, from before anyone hears of its turn.
+        self.facts.show_busy(true);
         // Written down first, so that the end outlives this process.
         self.shared.journal.turn_opened(&self.session_id, &message_id, &self.endpoint.id);
         self.output.turn_started(&message_id);
         info!("turn started session={} message={}", Quoted(&self.session_id), Quoted(&message_id));
-        self.state = State::Turn;
         self.turn = Some(OpenTurn {
             number: self.turns,
             message_id: Arc::clone(&message_id),
@@ -359,21 +263,24 @@ impl Worker {
         if let Some(note) = end.note {
             self.output.system(&note);
         }
+        self.facts.uncertain.store(end.running, Ordering::Relaxed);
         self.complete_turn(end.exit_code);
         self.touch();
-        if self.state == State::Idle
-            && let Some(next) = self.queue.pop_front()
-        {
+        if self.state == State::Idle {
+            self.start_next();
+        }
+    }
+
+    fn start_next(&mut self) {
+        if let Some(next) = self.queue.pop_front() {
             self.start_turn(next);
         }
     }
 
     fn input(&mut self, input: Incoming) {
-        self.touch();
-        if self.state == State::Closing || !self.seen.insert(&input.message_id) {
-            return;
+        if self.state != State::Closing {
+            self.agent.input(input.content, input.permit);
         }
-        self.agent.input(input.content, input.permit);
     }
 
     fn stop(&mut self) {
@@ -400,6 +307,7 @@ impl Worker {
         match event {
             AgentEvent::TurnEnded(end) => self.turn_ended(end),
             AgentEvent::Note(text) => self.output.system(&text),
+            AgentEvent::AtRest => self.facts.uncertain.store(false, Ordering::Relaxed),
             AgentEvent::PermissionRequested(request) => {
                 if let Some(decision) = self.permissions.ask(&request, Instant::now()) {
                     self.agent.permission(&request.request_id, decision);
@@ -453,84 +361,6 @@ impl Worker {
         }
     }
 
-    // Limits and deadlines.
-
-    fn reconfigure(&mut self, endpoint: Arc<Endpoint>) {
-        let limit =
-            endpoint.limits.max_output_bytes.unwrap_or(self.shared.runtime.max_output_bytes);
-        self.output.set_limit(limit);
-        self.endpoint = Arc::clone(&endpoint);
-        self.agent.reconfigure(endpoint);
-        self.arm_inactivity(self.last_active());
-    }
-
-    fn deadline(&mut self, deadline: &Deadline) {
-        let open = self.turn.as_ref().map(|turn| turn.number);
-        let of_this_turn = open == Some(deadline.generation);
-        let now = Instant::now();
-        match deadline.reason {
-            Reason::IdleTurn if of_this_turn => self.idle_turn(deadline.generation, now),
-            Reason::MaxRuntime if of_this_turn => self.agent.time_expired(deadline.generation),
-            Reason::StopGrace if of_this_turn && self.agent.force_stop() => {
-                self.output.system(&notices::stop_forced(STOP_GRACE));
-            }
-            Reason::Permission => {
-                for request in self.permissions.expire(now) {
-                    self.output.system(&notices::permission_expired(&request.tool, request.limit));
-                    self.agent.permission(&request.request_id, false);
-                }
-                self.arm_permission();
-            }
-            Reason::SessionInactivity if self.state != State::Closing => self.inactivity(now),
-            _ => debug!(
-                "deadline passed over session={} reason={:?}",
-                Quoted(&self.session_id),
-                deadline.reason
-            ),
-        }
-    }
-
-    /// The agent's last output decides; the deadline was set without knowing it.
-    fn idle_turn(&mut self, turn: u64, now: Instant) {
-        let due = self.output.quiet_since().max(self.facts.last_active()) + self.idle_timeout();
-        if due > now {
-            return self.deadlines.arm(Reason::IdleTurn, turn, due);
-        }
-        self.facts.uncertain.store(true, Ordering::Relaxed);
-        self.agent.idle_expired(turn);
-    }
-
-    fn inactivity(&mut self, now: Instant) {
-        // A turn that has a limit of its own is not inactivity, however silent.
-        let bounded = matches!(self.endpoint.profile, Profile::Job(_) | Profile::Http(_));
-        let active = if self.turn.is_some() && bounded { now } else { self.last_active() };
-        if active + self.session_timeout() > now {
-            return self.arm_inactivity(active);
-        }
-        self.output.system(&notices::inactive(self.session_timeout()));
-        self.close(Ending::Inactive);
-    }
-
-    fn arm_inactivity(&self, active: Instant) {
-        self.deadlines.arm(Reason::SessionInactivity, 0, active + self.session_timeout());
-    }
-
-    fn idle_timeout(&self) -> Duration {
-        self.endpoint.limits.idle_timeout.unwrap_or(self.shared.runtime.idle_timeout)
-    }
-
-    fn session_timeout(&self) -> Duration {
-        self.endpoint.limits.session_timeout.unwrap_or(self.shared.runtime.default_timeout)
-    }
-
-    fn touch(&self) {
-        self.facts.touch(Instant::now());
-    }
-
-    fn last_active(&self) -> Instant {
-        self.facts.last_active().max(self.output.quiet_since())
-    }
-
     // The end.
 
     fn close(&mut self, ending: Ending) {
@@ -538,8 +368,10 @@ impl Worker {
             return;
         }
         info!("session closing session={} reason={ending:?}", Quoted(&self.session_id));
-        if ending == Ending::Reclaimed {
-            self.output.system(&notices::reclaimed());
+        match ending {
+            Ending::Reclaimed => self.output.system(&notices::reclaimed()),
+            Ending::Removed => self.output.system(&notices::removed()),
+            Ending::Asked | Ending::Inactive | Ending::Shutdown => {}
         }
         self.state = State::Closing;
         self.ending = Some(ending);
@@ -548,7 +380,7 @@ impl Worker {
     }
 
     /// Ends what is still open and lets go of the lane.
-    fn leave(mut self) -> Legacy {
+    fn leave(mut self) -> Vec<Event> {
         self.complete_turn(None);
         // A session that ended of itself owes its user what was still waiting;
         // one that was told to end does not.
@@ -557,10 +389,11 @@ impl Worker {
             Some(Ending::Shutdown) => notices::shutting_down(),
             _ => notices::queue_dropped(),
         };
+        let mut unheard = Vec::new();
         for message in std::mem::take(&mut self.queue) {
             self.shared.journal.unqueued(&self.session_id, &message.message_id);
             if again {
-                self.unheard.push(message);
+                unheard.push(Event::Message(message));
             } else {
                 self.output.refuse_message(&message.message_id, &why);
             }
@@ -569,58 +402,8 @@ impl Worker {
         self.shared.files.session_ended(&self.endpoint.id, &self.session_id);
         self.output.release();
         info!("session ended session={} turns={}", Quoted(&self.session_id), self.turns);
-        Legacy { unheard: self.unheard, seen: self.seen.latest(LEGACY) }
-    }
-}
-
-/// The last [`SEEN`] message ids.
-struct Seen {
-    ids: HashSet<Arc<str>>,
-    order: VecDeque<Arc<str>>,
-}
-
-impl Seen {
-    fn new(earlier: &[Arc<str>]) -> Self {
-        let mut seen = Self { ids: HashSet::new(), order: VecDeque::new() };
-        for id in earlier {
-            seen.insert(id);
-        }
-        seen
-    }
-
-    /// The newest `count` ids, oldest first.
-    fn latest(self, count: usize) -> Vec<Arc<str>> {
-        let skipped = self.order.len().saturating_sub(count);
-        self.order.into_iter().skip(skipped).collect()
-    }
-
-    /// Notes an id; false when it was there already.
-    fn insert(&mut self, id: &Arc<str>) -> bool {
-        if !self.ids.insert(Arc::clone(id)) {
-            return false;
-        }
-        self.order.push_back(Arc::clone(id));
-        if self.order.len() > SEEN
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.ids.remove(&oldest);
-        }
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_taken_once_while_it_is_remembered() {
-        let mut seen = Seen::new(&["a".into()]);
-        assert!(!seen.insert(&"a".into()));
-        for n in 0..SEEN {
-            assert!(seen.insert(&n.to_string().into()));
-        }
-        assert!(seen.insert(&"a".into()), "the oldest was forgotten");
-        assert_eq!(seen.ids.len(), SEEN);
+        // What came while it was ending came behind what waited.
+        unheard.append(&mut self.unheard);
+        unheard
     }
 }
