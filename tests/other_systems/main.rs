@@ -33,10 +33,10 @@ fn job(id: &str, args: &[&str]) -> Value {
     support::scene::job(id, &agent(), args)
 }
 
-/// A scene whose command-line turns end soon: nothing tells there that a
-/// program waits.
+/// A scene whose command-line turns end soon (nothing tells there that a program
+/// waits), though not before an emulated program has started.
 fn scene(name: &str) -> Setup {
-    Scene::new(name).set("/runtime/idle_timeout", json!("500ms"))
+    Scene::new(name).set("/runtime/idle_timeout", json!("3s"))
 }
 
 /// The agents that were started with this word, as this system sees them.
