@@ -37,6 +37,13 @@
 //! | [`runtime`] | puts the boxes together |
 //! | [`loopback`] | a small hub in-process: `try` uses it, so do the tests |
 //!
+//! # Other systems
+//!
+//! What a system provides lies in a folder of its room: `agent/process`, `files`,
+//! `state`, `control`, `signals` and [`wake`] each have a `unix` and a `windows`
+//! side with the same names, of which one is compiled. What only Linux has
+//! (confinement, a look at what a program waits for, systemd) has an empty other side.
+//!
 //! # Where to begin
 //!
 //! [`runtime::Runtime::start`] makes the picture above. Then follow one message:

@@ -131,8 +131,7 @@ impl Runtime {
         let files = open_files(&config.runtime)?;
         let keeper = Keeper::start(files.clone())?;
         let watchdog = Watchdog::start()?;
-        let groups = launcher.groups.as_ref().map(|groups| groups.bounds());
-        let means = Means::with_groups(groups.unwrap_or_default());
+        let means = Means::with_groups(launcher.bounds());
         support::announce(&config.endpoints, Support::here(), means);
         let workshop = Workshop::new(launcher, &config.hub_variables, files.clone());
 
@@ -347,9 +346,8 @@ fn hub_settings(config: &Config, state: &State) -> HubSettings {
 /// nobody now.
 fn end_leftovers(recovery: &Recovery, launcher: &Launcher, state: &State) {
     for run in &recovery.runs {
-        let groups = launcher.groups.as_deref();
         let kill_at = Instant::now() + LEFTOVERS;
-        let ended = end::sweep_leftovers(&run.nonce, groups, &launcher.reaper, kill_at);
+        let ended = launcher.sweep_leftovers(&run.nonce, kill_at);
         if ended.left > 0 {
             warn!("processes of an earlier run are left pid={} count={}", run.pid, ended.left);
         } else {

@@ -3,49 +3,43 @@
 //! The sending half of such a thread is a channel plus a [`Waker`]: put the
 //! message into the channel, then wake. The waiting thread polls the
 //! [`WakeFd`], drains it, then empties the channel. An eventfd on Linux, a pipe
-//! on other Unix systems.
+//! on other Unix systems, a pair of sockets on Windows, which polls nothing else.
+
+#[cfg_attr(unix, path = "wake/unix.rs")]
+#[cfg_attr(windows, path = "wake/windows.rs")]
+mod system;
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+
+use rustix::fd::{AsFd, BorrowedFd};
 
 /// The end that wakes. Cheap to clone; never blocks.
 #[derive(Clone, Debug)]
-pub struct Waker(Arc<OwnedFd>);
+pub struct Waker(Arc<system::End>);
 
 /// The end that is polled for readability.
 #[derive(Debug)]
-pub struct WakeFd(Arc<OwnedFd>);
-
-/// Makes a connected pair.
-///
-/// # Errors
-/// When the process is out of descriptors (`EMFILE`, `ENFILE`).
-#[cfg(target_os = "linux")]
-pub fn pair() -> io::Result<(Waker, WakeFd)> {
-    use rustix::event::{EventfdFlags, eventfd};
-    let fd = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-    Ok((Waker(Arc::clone(&fd)), WakeFd(fd)))
+pub struct WakeFd {
+    polled: Arc<system::End>,
+    /// Where the ends are two: that the last waker is gone is no wake-up.
+    _waker: Waker,
 }
 
 /// Makes a connected pair.
 ///
 /// # Errors
 /// When the process is out of descriptors (`EMFILE`, `ENFILE`).
-#[cfg(all(unix, not(target_os = "linux")))]
 pub fn pair() -> io::Result<(Waker, WakeFd)> {
-    let (reader, writer) = rustix::pipe::pipe()?;
-    for end in [&reader, &writer] {
-        rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
-        rustix::fs::fcntl_setfl(end, rustix::fs::OFlags::NONBLOCK)?;
-    }
-    Ok((Waker(Arc::new(writer)), WakeFd(Arc::new(reader))))
+    let (waker, polled) = system::pair()?;
+    let waker = Waker(waker);
+    Ok((waker.clone(), WakeFd { polled, _waker: waker }))
 }
 
 impl Waker {
     /// Makes the other end readable. A full pipe or counter is a wake-up already.
     pub fn wake(&self) {
-        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+        system::ring(&self.0);
     }
 
     /// Whether both wake the same thread.
@@ -57,14 +51,41 @@ impl Waker {
 impl WakeFd {
     /// Takes all wake-ups so far, so that the next `poll` waits for a new one.
     pub fn drain(&self) {
-        let mut taken = [0u8; 64];
-        // An eventfd is empty after one read, a pipe when a read comes back short.
-        while matches!(rustix::io::read(&self.0, &mut taken), Ok(n) if n == taken.len()) {}
+        system::drain(&self.polled);
     }
 }
 
 impl AsFd for WakeFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.polled.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use super::*;
+
+    fn is_woken(end: &WakeFd) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(end, PollFlags::IN)], Some(&now)) == Ok(1)
+    }
+
+    #[test]
+    fn wake_ups_add_up_to_one_and_are_drained_at_once() {
+        let (waker, end) = pair().unwrap();
+        assert!(!is_woken(&end));
+        for _ in 0..1000 {
+            waker.wake();
+        }
+        assert!(is_woken(&end));
+        end.drain();
+        assert!(!is_woken(&end));
+        waker.wake();
+        drop(waker);
+        assert!(is_woken(&end));
+        end.drain();
+        assert!(!is_woken(&end));
     }
 }

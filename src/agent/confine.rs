@@ -2,21 +2,20 @@
 //! and a working directory that lies inside.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::process::plan::SpawnPlan;
-use crate::config::Endpoint;
-use crate::files::PRIVATE_TMP;
+use crate::config::{Endpoint, Enforce};
+use crate::files::{PRIVATE_TMP, create_private, real};
 use crate::sandbox::Cage;
 
 /// Fills in the plan's cage where the endpoint is confined.
 ///
 /// # Errors
-/// When the working directory lies outside, or `TMPDIR` cannot be made; in
-/// words for the user.
+/// When there is no confinement where it is required, the working directory lies
+/// outside, or `TMPDIR` cannot be made; in words for the user.
 pub fn confine(
     endpoint: &Endpoint,
     upload_dir: Option<&Path>,
@@ -24,7 +23,14 @@ pub fn confine(
 ) -> Result<(), String> {
     let own: Vec<PathBuf> = upload_dir.map(Path::to_owned).into_iter().collect();
     let Some(cage) = Cage::of(endpoint, own, plan.program.clone()) else { return Ok(()) };
-    if !plan.cwd.canonicalize().is_ok_and(|real| cage.covers(&real)) {
+    if cage.enforce == Enforce::Required && cfg!(not(target_os = "linux")) {
+        return Err(
+            "security.enforce is \"required\", but nothing can be confined on this system; \
+             run the endpoint on Linux, or set it to \"best-effort\"."
+                .into(),
+        );
+    }
+    if !real(&plan.cwd).is_ok_and(|real| cage.covers(&real)) {
         return Err(format!(
             "The working directory {} lies outside security.allowed_paths; set security.cwd or work_dir to one of them.",
             plan.cwd.display()
@@ -45,7 +51,7 @@ pub fn confine(
 /// Whatever an agent of the same session put there instead gains nothing: rules
 /// are made for the directory above, and never follow a link.
 fn make_private(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
+    match create_private(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if fs::symlink_metadata(path)?.is_dir() { Ok(()) } else { Err(error) }
         }

@@ -20,11 +20,11 @@ use log::warn;
 use super::process::end::{self, GRACE};
 use super::process::family::Family;
 use super::process::mark::Mark;
-use super::process::pipes::Stream;
+use super::process::piece::Piece;
 use super::process::plan::{Owner, SpawnPlan, Stdio};
 use super::process::pump::{self, Child, Duty, Handle, Inbox, Rest};
 use super::process::start::{Kit, StartError, Wanted};
-use super::process::stdin::Piece;
+use super::process::stream::Stream;
 use super::{
     Agent, AgentContext, AgentEvent, AgentEvents, FileUse, StoredFile, TurnEnd, TurnMessage,
 };
@@ -149,6 +149,7 @@ impl JobAgent {
     /// Joins the last run, which has told its end and so is about to return.
     fn settle(&mut self) {
         if let Some(run) = self.run.take() {
+            pump::forget_extinct(&mut self.left);
             self.left.append(&mut joined(run.thread));
         }
     }

@@ -9,10 +9,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::executable::{DEFAULT_PATH, is_allowed, is_path, spellings};
 use crate::config::Endpoint;
-
-/// Where programs are looked for without a `PATH`, as the C library does.
-const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// Why a program cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +79,7 @@ impl std::error::Error for NotFound {}
 /// # Errors
 /// When there is none that this user may execute.
 pub fn locate(program: &str, path: Option<&OsStr>, directory: &Path) -> Result<PathBuf, NotFound> {
-    if program.contains(std::path::is_separator) {
+    if is_path(program) {
         return runnable(&directory.join(program));
     }
     let path = path.unwrap_or(OsStr::new(DEFAULT_PATH));
@@ -104,7 +102,7 @@ fn runnable(candidate: &Path) -> Result<PathBuf, NotFound> {
         if !metadata.is_file() {
             return Err(NotFound::NotAFile(file));
         }
-        if !executable(&file) {
+        if !is_allowed(&file) {
             return Err(NotFound::NotExecutable(file));
         }
         return match interpreter(&file) {
@@ -115,31 +113,6 @@ fn runnable(candidate: &Path) -> Result<PathBuf, NotFound> {
         };
     }
     Err(NotFound::Missing(candidate.to_owned()))
-}
-
-#[cfg(unix)]
-fn spellings(candidate: &Path) -> impl Iterator<Item = PathBuf> {
-    std::iter::once(candidate.to_owned())
-}
-
-#[cfg(not(unix))]
-fn spellings(candidate: &Path) -> impl Iterator<Item = PathBuf> {
-    ["", ".exe", ".cmd", ".bat"].into_iter().map(move |extension| {
-        let mut name = candidate.as_os_str().to_owned();
-        name.push(extension);
-        PathBuf::from(name)
-    })
-}
-
-#[cfg(unix)]
-fn executable(file: &Path) -> bool {
-    use rustix::fs::{Access, AtFlags, CWD, accessat};
-    accessat(CWD, file, Access::EXEC_OK, AtFlags::EACCESS).is_ok()
-}
-
-#[cfg(not(unix))]
-fn executable(_file: &Path) -> bool {
-    true
 }
 
 /// What a script's first line names. The system's own message for a missing one
@@ -216,7 +189,7 @@ fn usable(directory: &Path) -> io::Result<()> {
     if !std::fs::metadata(directory)?.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
-    if !executable(directory) {
+    if !is_allowed(directory) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     Ok(())

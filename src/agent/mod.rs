@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod confine;
 pub mod excerpt;
+pub mod executable;
 pub mod external;
 pub mod http;
 pub mod job;

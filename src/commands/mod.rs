@@ -9,9 +9,12 @@ pub mod completions;
 pub mod control;
 pub mod exit;
 pub mod flags;
+pub mod hidden;
 pub mod init;
-pub mod launch;
 pub mod man;
+#[cfg_attr(target_os = "linux", path = "manager_systemd.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "manager_none.rs")]
+mod manager;
 pub mod presence;
 pub mod progress;
 pub mod run;
@@ -32,7 +35,6 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 
-use crate::agent::process::launch::MODE;
 use crate::config::{self, Config, Loaded, Options, ProcessEnvironment};
 use crate::state;
 
@@ -63,8 +65,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let mut arguments = arguments.skip(1).peekable();
     // Before anything else: a launcher is a child that is not yet the agent,
     // and every microsecond here is part of that agent's start.
-    if arguments.next_if(|mode| mode == MODE).is_some() {
-        return launch::run();
+    if let Some(code) = hidden::run(&mut arguments) {
+        return code;
     }
     let arguments: Result<Vec<String>, OsString> = arguments.map(OsString::into_string).collect();
     let code = match arguments {

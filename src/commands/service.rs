@@ -1,5 +1,5 @@
 //! A running service and what is asked of it from outside: signals, the control
-//! socket, systemd. One loop on the main thread; it decides nothing about
+//! socket, the service manager. One loop on the main thread; it decides nothing about
 //! sessions or the link.
 
 use std::io;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select, unbounded};
 use log::{LevelFilter, error, info, warn};
 
+use super::manager;
 use crate::agent::process::reaper::Reaper;
 use crate::config::Options;
 use crate::control::server::Server;
@@ -63,8 +64,8 @@ impl Service {
         let _server = control_server(state_dir, ask);
         let mut desk =
             Desk { runtime, named, level, connected: false, waiting: Vec::new(), drained: never() };
-        tell_systemd(&[sd_notify::NotifyState::Ready, desk.status_text()]);
-        let pulse = sd_notify::watchdog_enabled().map(|period| period / 2);
+        manager::ready(false);
+        let pulse = manager::pulse();
         let mut next_pulse = pulse.map(|period| Instant::now() + period);
         loop {
             let patience = desk.next_deadline().map_or_else(never, at);
@@ -89,7 +90,7 @@ impl Service {
                 recv(beat) -> _ => {
                     // Only while the threads answer; a slow disk or an absent hub is no illness.
                     if desk.runtime.is_healthy() {
-                        tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+                        manager::alive();
                     } else {
                         error!("a thread does not answer; the service manager will restart this process");
                     }
@@ -98,7 +99,7 @@ impl Service {
             }
         }
         info!("stopping");
-        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+        manager::stopping();
         desk.runtime.shutdown();
         self.signals.stop();
     }
@@ -124,11 +125,6 @@ fn control_server(state_dir: &Path, ask: Sender<Asked>) -> Option<Server> {
     Server::start(&path, std::sync::Arc::new(handler))
         .inspect_err(|error| warn!("no control socket path={} error={error}", path.display()))
         .ok()
-}
-
-fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
-    // Nobody listens where there is no service manager.
-    let _ = sd_notify::notify(states);
 }
 
 /// What a request needs to be answered.
@@ -189,10 +185,7 @@ impl Desk<'_> {
 
     /// Reads configuration and token again; says how it went.
     fn reload(&mut self) -> Result<String, String> {
-        let begun = sd_notify::NotifyState::monotonic_usec_now();
-        if let Ok(now) = begun {
-            tell_systemd(&[sd_notify::NotifyState::Reloading, now]);
-        }
+        manager::reloading();
         let outcome = match super::load_for_reload(self.named, Options::default()) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
@@ -213,24 +206,16 @@ impl Desk<'_> {
                 Err(format!("nothing changes: {first}; amurg-runtime check tells all of it"))
             }
         };
-        tell_systemd(&[sd_notify::NotifyState::Ready, self.status_text()]);
+        manager::ready(self.connected);
         outcome
     }
 
     fn link_changed(&mut self, connected: bool) {
         self.connected = connected;
-        tell_systemd(&[self.status_text()]);
+        manager::connection(connected);
         if connected {
             self.answer_waiting(|_| true);
         }
-    }
-
-    fn status_text(&self) -> sd_notify::NotifyState<'static> {
-        sd_notify::NotifyState::Status(if self.connected {
-            "connected to the hub"
-        } else {
-            "not connected to the hub"
-        })
     }
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -55,7 +55,8 @@ pub fn absolute(text: &str, environment: &dyn Environment) -> Result<PathBuf, Ba
 }
 
 /// Where state is kept when the configuration does not say: `$STATE_DIRECTORY`
-/// (systemd's), else `$XDG_STATE_HOME/amurg`, else `~/.local/state/amurg`.
+/// (systemd's), else `$XDG_STATE_HOME/amurg`, else `~/.local/state/amurg`; on
+/// Windows beneath `%LOCALAPPDATA%`.
 pub fn default_state_dir(environment: &dyn Environment) -> Option<PathBuf> {
     // systemd lists several, separated by colons; the first one is ours.
     let first = |list: OsString| std::env::split_paths(&list).next();
@@ -65,7 +66,8 @@ pub fn default_state_dir(environment: &dyn Environment) -> Option<PathBuf> {
         .and_then(first)
         .and_then(absolute)
         .or_else(|| {
-            let state_home = variable("XDG_STATE_HOME").map(PathBuf::from).and_then(absolute)?;
+            let name = if cfg!(windows) { "LOCALAPPDATA" } else { "XDG_STATE_HOME" };
+            let state_home = variable(name).map(PathBuf::from).and_then(absolute)?;
             Some(state_home.join("amurg"))
         })
         .or_else(|| environment.home_dir().map(|home| home.join(".local/state/amurg")))

@@ -1,10 +1,10 @@
 //! Asks a running runtime.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::system::Stream;
 use super::{Answer, AskError, Request};
 
 /// Longest wait for an answer beyond what the request itself waits for.
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// When nobody listens, nobody lets us in, or the answer does not come in time.
 pub fn ask(candidates: &[PathBuf], request: &Request) -> Result<Answer, AskError> {
     for path in candidates {
-        match UnixStream::connect(path) {
+        match Stream::connect(path) {
             Ok(stream) => return converse(&stream, request).map_err(|source| broken(path, source)),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 return Err(AskError::Denied { path: path.clone() });
@@ -37,13 +37,12 @@ fn broken(path: &Path, source: io::Error) -> AskError {
     }
 }
 
-fn converse(mut stream: &UnixStream, request: &Request) -> io::Result<Answer> {
+fn converse(mut stream: &Stream, request: &Request) -> io::Result<Answer> {
     let waits = match request {
         Request::WaitConnected { timeout_ms } => Duration::from_millis(*timeout_ms),
         _ => Duration::ZERO,
     };
-    stream.set_read_timeout(Some(waits + PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_patience(waits + PATIENCE, PATIENCE)?;
     let mut line = serde_json::to_string(request)?;
     line.push('\n');
     stream.write_all(line.as_bytes())?;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! status, control ──► socket (0600, owner only) ──► control thread ──► whoever knows
+//!                     (a named pipe on Windows)
 //! ```
 //!
 //! One request a connection, one line of JSON each way. The socket takes
@@ -10,10 +11,12 @@
 //! of hubs or sessions; what a request means is its handler's business.
 
 pub mod client;
-pub mod peer;
 pub mod prometheus;
 pub mod report;
 pub mod server;
+#[cfg_attr(unix, path = "unix/mod.rs")]
+#[cfg_attr(windows, path = "windows/mod.rs")]
+mod system;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -2,28 +2,21 @@
 //! for each request, a few at a time, each with a bound.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use log::{debug, warn};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Answer, Request, peer};
+use super::system::{Listener, Stopper, Stream};
+use super::{Answer, Request};
 use crate::threads;
-use crate::wake::{self, WakeFd, Waker};
 
 /// A request is one short line.
 const MAX_REQUEST: u64 = 4096;
 /// Longest wait for the other side to write or read.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Pause after a failure to accept: whoever waits makes the socket readable all the
-/// same, and descriptors do not come back faster for being asked for.
-const PAUSE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Requests that may be under way at once; `status --wait` takes its time.
 const MAX_REQUESTS: usize = 16;
@@ -33,8 +26,7 @@ pub type Handler = Arc<dyn Fn(Request) -> Answer + Send + Sync>;
 
 /// The listening thread. Dropping it ends the thread and removes the socket.
 pub struct Server {
-    path: PathBuf,
-    stop: Waker,
+    stopper: Stopper,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -42,56 +34,41 @@ impl Server {
     /// Listens at `path`, made anew: whoever holds the state's lock owns it.
     ///
     /// # Errors
-    /// When the directory cannot be written, the path is too long for a socket
-    /// (107 bytes), or a thread cannot be had.
+    /// When nobody can listen there, or a thread cannot be had.
     pub fn start(path: &Path, handler: Handler) -> io::Result<Self> {
-        remove_stale(path)?;
-        let listener = UnixListener::bind(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        listener.set_nonblocking(true)?;
-        let (stop, stopped) = wake::pair()?;
-        let thread = threads::spawn("control", move || serve(&listener, &stopped, &handler))?;
-        Ok(Self { path: path.to_owned(), stop, thread: Some(thread) })
+        let (listener, stopper) = Listener::bind(path)?;
+        let thread = threads::spawn("control", move || serve(&listener, &handler))?;
+        Ok(Self { stopper, thread: Some(thread) })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.wake();
+        self.stopper.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Removes a socket an earlier run left; anything else there is left alone.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
-        _ => Ok(()),
-    }
+/// What a listener's wait came to.
+pub(super) enum Accepted {
+    /// Somebody has something to ask.
+    Stream(Stream),
+    /// Nobody could be let in just now.
+    Failed(io::Error),
+    /// It is over.
+    Stopped,
 }
 
-fn serve(listener: &UnixListener, stopped: &WakeFd, handler: &Handler) {
+fn serve(listener: &Listener, handler: &Handler) {
     let mut failing = false;
     loop {
-        let stop = PollFd::new(stopped, PollFlags::IN);
-        let mut ready = [stop, PollFd::new(listener, PollFlags::IN)];
-        let (asked, limit) =
-            if failing { (&mut ready[..1], Some(&PAUSE)) } else { (&mut ready[..], None) };
-        match poll(asked, limit) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return warn!("control socket given up error={error}"),
-        }
-        if !ready[0].revents().is_empty() {
-            return;
-        }
         let accepted = listener.accept();
         let has_failed = std::mem::replace(&mut failing, false);
         match accepted {
             // Whoever comes while all places are taken finds a closed connection.
-            Ok((stream, _)) if Arc::strong_count(handler) <= MAX_REQUESTS => {
+            Accepted::Stream(stream) if Arc::strong_count(handler) <= MAX_REQUESTS => {
                 let handler = Arc::clone(handler);
                 let attended = threads::spawn("control request", move || {
                     if let Err(error) = attend(&stream, &handler) {
@@ -102,10 +79,10 @@ fn serve(listener: &UnixListener, stopped: &WakeFd, handler: &Handler) {
                     warn!("control request not attended error={error}");
                 }
             }
-            Ok(_) => warn!("control request dropped reason=\"too many at once\""),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Accepted::Stream(_) => warn!("control request dropped reason=\"too many at once\""),
+            Accepted::Stopped => return,
             // Out of descriptors: whoever asks waits until there are some again.
-            Err(error) => {
+            Accepted::Failed(error) => {
                 failing = true;
                 if !has_failed {
                     warn!("control request not accepted, tried again every second error={error}");
@@ -115,11 +92,9 @@ fn serve(listener: &UnixListener, stopped: &WakeFd, handler: &Handler) {
     }
 }
 
-fn attend(mut stream: &UnixStream, handler: &Handler) -> io::Result<()> {
-    peer::admit(stream)?;
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn attend(mut stream: &Stream, handler: &Handler) -> io::Result<()> {
+    stream.admit()?;
+    stream.set_patience(PATIENCE, PATIENCE)?;
     let mut line = String::new();
     BufReader::new(stream.take(MAX_REQUEST)).read_line(&mut line)?;
     let answer = match serde_json::from_str(&line) {
@@ -133,6 +108,8 @@ fn attend(mut stream: &UnixStream, handler: &Handler) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::control::{AskError, client};
 
@@ -160,14 +137,16 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn only_the_owner_can_reach_the_socket() {
         let (_directory, path) = scratch();
         let _server = Server::start(&path, echo()).unwrap();
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap());
         assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
+    #[cfg(unix)]
     fn a_file_in_the_way_is_left_alone() {
         let (_directory, path) = scratch();
         std::fs::write(&path, "precious").unwrap();

@@ -8,12 +8,13 @@
 //! Nothing here knows of hubs, sessions' states or agents: who calls says which
 //! session begins, has ended, and what may be offered.
 
-mod directory;
 mod keeper;
 mod mime;
 mod name;
 mod offer;
-mod remove;
+#[cfg_attr(unix, path = "unix/mod.rs")]
+#[cfg_attr(windows, path = "windows/mod.rs")]
+mod system;
 mod table;
 
 use std::fmt;
@@ -26,7 +27,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use self::directory::Directory;
+use self::system::directory::Directory;
+use self::system::remove;
 use self::table::{Key, Table};
 use crate::agent::StoredFile;
 use crate::logging::Quoted;
@@ -34,6 +36,7 @@ use crate::protocol::inbound::FileUpload;
 
 pub use self::keeper::Keeper;
 pub use self::offer::{Offer, Offered, Root, read_offer};
+pub use self::system::directory::{create_private, real};
 
 /// Where directories wait to be removed.
 const TRASH: &str = ".removed";
@@ -138,8 +141,7 @@ impl Files {
     /// When `root` cannot be made or read.
     pub fn open(root: &Path, limits: FileLimits) -> io::Result<Self> {
         std::fs::create_dir_all(root)?;
-        // Confinement opens the path again and follows no link.
-        let root = root.canonicalize()?;
+        let root = real(root)?;
         let directory = Directory::open_path(&root)?;
         directory.make_private()?;
         let trash = directory.make(TRASH)?;
@@ -345,5 +347,5 @@ impl Store {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

@@ -8,12 +8,9 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags};
-use rustix::io::Errno;
-
+use super::system::beneath;
 use super::{Refusal, mime, name};
 
 /// What an adapter says of a file.
@@ -63,9 +60,8 @@ impl Root {
     }
 
     /// Opens `rest` beneath it, as its agent could.
-    fn open(&self, rest: &Path) -> Result<OwnedFd, Errno> {
-        let open = || open_within(&self.real, rest);
-        if self.confined { as_confined(open) } else { open() }
+    fn open(&self, rest: &Path) -> Result<File, String> {
+        beneath::open(&self.real, rest, self.confined)
     }
 
     /// The path within this directory, if it lies there.
@@ -93,12 +89,12 @@ pub fn read_offer(
     max_bytes: usize,
 ) -> Result<Offered, Refusal> {
     let path = directory.join(&offer.path);
-    let fd = open_beneath(&path, roots)?;
-    check(&fd)?;
+    let file = open_beneath(&path, roots)?;
+    beneath::check(&file)?;
     let mut data = Vec::new();
     // A file may grow while it is read.
     let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
-    File::from(fd).take(limit).read_to_end(&mut data)?;
+    file.take(limit).read_to_end(&mut data)?;
     if data.len() > max_bytes {
         return Err(Refusal::TooLarge(max_bytes));
     }
@@ -107,96 +103,24 @@ pub fn read_offer(
     Ok(Offered { name, mime_type, data })
 }
 
-fn open_beneath(path: &Path, roots: &[Root]) -> Result<OwnedFd, Refusal> {
+fn open_beneath(path: &Path, roots: &[Root]) -> Result<File, Refusal> {
     let mut why = "it lies elsewhere".to_owned();
     for root in roots.iter().filter(|root| !root.is_beneath(roots)) {
         let Some(rest) = root.rest(path) else { continue };
         match root.open(rest) {
-            Ok(fd) => return Ok(fd),
-            Err(Errno::LOOP | Errno::NOTDIR) => why = "a link is on the way".into(),
-            Err(error) => why = error.to_string(),
+            Ok(file) => return Ok(file),
+            Err(reason) => why = reason,
         }
     }
     Err(Refusal::NotAllowed(why))
 }
 
-#[cfg(target_os = "linux")]
-fn as_confined(open: impl FnOnce() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
-    let opened = crate::sandbox::privileges::by_modes_alone(open);
-    opened.unwrap_or_else(|error| Err(Errno::from_io_error(&error).unwrap_or(Errno::PERM)))
-}
-
-/// Nothing is confined elsewhere.
-#[cfg(not(target_os = "linux"))]
-fn as_confined(open: impl FnOnce() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
-    open()
-}
-
-/// Opening a pipe must not wait for its writer, nor a terminal become ours.
-const FILE: OFlags = OFlags::RDONLY
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::NOCTTY)
-    .union(OFlags::CLOEXEC);
-
-const STEP: OFlags = SEARCH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
-/// A directory on the way need only let us pass.
-#[cfg(target_os = "linux")]
-const SEARCH: OFlags = OFlags::PATH;
-#[cfg(not(target_os = "linux"))]
-const SEARCH: OFlags = OFlags::RDONLY;
-
-/// Opens `rest` beneath `root`, without a link on the way from `/` on.
-fn open_within(root: &Path, rest: &Path) -> Result<OwnedFd, Errno> {
-    let mut at = rustix::fs::open("/", STEP, Mode::empty())?;
-    for component in root.components().skip_while(|first| *first == Component::RootDir) {
-        at = step(&at, component, STEP)?;
-    }
-    let mut components = rest.components().peekable();
-    while let Some(component) = components.next() {
-        let flags = if components.peek().is_some() { STEP } else { FILE };
-        at = step(&at, component, flags)?;
-    }
-    Ok(at)
-}
-
-fn step(at: &OwnedFd, component: Component, flags: OFlags) -> Result<OwnedFd, Errno> {
-    match component {
-        Component::Normal(name) => rustix::fs::openat(at, name, flags, Mode::empty()),
-        // `..` may lead out.
-        _ => Err(Errno::ACCESS),
-    }
-}
-
-fn check(fd: &OwnedFd) -> Result<(), Refusal> {
-    let stat = rustix::fs::fstat(fd).map_err(std::io::Error::from)?;
-    let what = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile if is_of_proc(fd) => "a file of /proc",
-        FileType::RegularFile => return Ok(()),
-        FileType::Directory => "a directory",
-        FileType::Fifo => "a pipe",
-        FileType::Socket => "a socket",
-        _ => "a device",
-    };
-    Err(Refusal::NoFile(what.into()))
-}
-
-#[cfg(target_os = "linux")]
-fn is_of_proc(fd: &OwnedFd) -> bool {
-    // What cannot be told is refused.
-    rustix::fs::fstatfs(fd).map_or(true, |stat| stat.f_type == rustix::fs::PROC_SUPER_MAGIC)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_of_proc(_: &OwnedFd) -> bool {
-    false
-}
-
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use rustix::fs::{FileType, Mode};
 
     use super::*;
 

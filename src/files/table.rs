@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use super::directory::Directory;
+use super::system::directory::Directory;
 use super::{FileLimits, Refusal, TRASH, name};
 
 /// What the smallest file counts for, in bytes: a block and its names.

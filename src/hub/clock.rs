@@ -6,12 +6,12 @@
 //! would ring too late. It does not know what a deadline is for.
 
 use std::io;
-use std::os::fd::BorrowedFd;
-#[cfg(target_os = "linux")]
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
+use rustix::fd::BorrowedFd;
+#[cfg(target_os = "linux")]
+use rustix::fd::{AsFd, OwnedFd};
 #[cfg(target_os = "linux")]
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, clock_gettime,
@@ -140,6 +140,7 @@ fn time_asleep() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
     use rustix::event::{PollFd, PollFlags, poll};
 
     use super::*;

@@ -179,6 +179,7 @@ impl Race {
 }
 
 fn in_progress(error: &io::Error) -> bool {
+    // Unix says `InProgress`, Windows that it would block.
     error.kind() == io::ErrorKind::WouldBlock
         || error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error())
 }

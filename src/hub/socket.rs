@@ -23,6 +23,7 @@ pub const USER_TIMEOUT_BLOCKED: Duration = Duration::from_secs(5 * 60);
 
 /// Bytes the kernel may hold that are not on the wire yet: what lies there can
 /// no longer be overtaken by a pong.
+#[cfg(target_os = "linux")]
 const NOT_SENT_LOW_WATER: u32 = 128 * 1024;
 
 /// Bytes that passed the sockets it was given to.

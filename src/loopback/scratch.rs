@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::create_private;
 use crate::ids;
 
 /// An empty directory of this user, removed with everything in it on drop.
@@ -16,11 +17,8 @@ impl ScratchDir {
     /// When it cannot be made there.
     pub fn new(name: &str) -> io::Result<Self> {
         let path = std::env::temp_dir().join(format!("{name}-{}", ids::next_id()));
-        let mut builder = std::fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         // Never one that exists: somebody else could have put it there.
-        builder.create(&path)?;
+        create_private(&path)?;
         Ok(Self(path))
     }
 

@@ -166,7 +166,7 @@ fn programs() -> Vec<String> {
         LaunchError::Broken { .. } => LaunchError::Broken { source: denied() },
     }));
     all.extend(rows!(start::StartError {
-        start::StartError::Descriptors(_) => start::StartError::Descriptors(denied()),
+        start::StartError::Pipes(_) => start::StartError::Pipes(denied()),
     } not _));
     all
 }

@@ -50,6 +50,7 @@
 
 #[cfg(target_os = "linux")]
 pub mod landlock;
+#[cfg(unix)]
 pub mod limits;
 #[cfg(target_os = "linux")]
 mod paths;
@@ -132,6 +133,7 @@ impl Cage {
     }
 
     /// Everything a child may write to by one layer at least.
+    #[cfg(target_os = "linux")]
     fn writable(&self) -> impl Iterator<Item = &Path> {
         self.layers.iter().flatten().chain(&self.own_paths).map(PathBuf::as_path)
     }
@@ -162,6 +164,7 @@ impl std::error::Error for StepError {
 ///
 /// # Errors
 /// The first part of the plan that could not be applied.
+#[cfg(unix)]
 pub fn apply(plan: &SandboxPlan) -> Result<(), StepError> {
     limits::apply(plan)?;
     plan.cage.as_ref().map_or(Ok(()), confine)
@@ -202,7 +205,7 @@ fn start_inside(cage: &Cage) -> io::Result<()> {
     Err(io::Error::other(format!("{} lies outside security.allowed_paths", directory.display())))
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 fn confine(cage: &Cage) -> Result<(), StepError> {
     if cage.enforce == Enforce::Required {
         let source = io::Error::from(io::ErrorKind::Unsupported);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use log::Level;
 
-use crate::agent::process::cgroup::Groups;
+use crate::agent::process::launch::bounds_offered;
 use crate::config::{Endpoint, Enforce, Limits, Security};
 use crate::logging::Quoted;
 
@@ -140,23 +140,26 @@ pub fn is_confined(endpoint: &Endpoint) -> bool {
 /// By which means the limits of memory and processes are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Means {
-    /// Control groups bound memory.
+    /// Control groups, or job objects, bound memory.
     pub group_memory: bool,
-    /// Control groups count processes.
+    /// They count processes.
     pub group_processes: bool,
     /// The runtime is root, whom `RLIMIT_NPROC` does not bind.
     pub root: bool,
 }
 
+/// What holds a session's processes together.
+const GROUP: &str = if cfg!(windows) { "the job object" } else { "a control group" };
+
 impl Means {
     /// What a runtime started here, by this user, would have. Changes nothing.
     pub fn here() -> Self {
-        Self::with_groups(Groups::offered())
+        Self::with_groups(bounds_offered())
     }
 
     /// What a runtime has whose groups bound memory and processes so.
     pub fn with_groups((group_memory, group_processes): (bool, bool)) -> Self {
-        Self { group_memory, group_processes, root: rustix::process::geteuid().is_root() }
+        Self { group_memory, group_processes, root: is_root() }
     }
 
     /// How the limits of an endpoint are kept and what that is worth; nothing
@@ -164,19 +167,31 @@ impl Means {
     pub fn of_limits(self, limits: &Limits) -> Option<String> {
         let memory = limits.max_memory_bytes.map(|_| {
             if self.group_memory {
-                "memory by a control group of the session, all its processes together"
+                format!("memory by {GROUP} of the session, all its processes together")
             } else {
-                "memory by RLIMIT_AS: address space, in each process for itself (a JVM or node may not start)"
+                "memory by RLIMIT_AS: address space, in each process for itself (a JVM or node may not start)".into()
             }
         });
         let processes = limits.max_processes.map(|_| match (self.group_processes, self.root) {
-            (true, _) => "processes by a control group of the session",
-            (false, false) => "processes by RLIMIT_NPROC: counted over everything this user runs",
-            (false, true) => "processes not at all: RLIMIT_NPROC does not bind root",
+            (true, _) => format!("processes by {GROUP} of the session"),
+            (false, false) => {
+                "processes by RLIMIT_NPROC: counted over everything this user runs".into()
+            }
+            (false, true) => "processes not at all: RLIMIT_NPROC does not bind root".into(),
         });
-        let kept: Vec<&str> = memory.into_iter().chain(processes).collect();
+        let files = limits.max_open_files.filter(|_| cfg!(windows));
+        let files = files.map(|_| "open files not at all: Windows has no such limit".to_owned());
+        let kept: Vec<String> = memory.into_iter().chain(processes).chain(files).collect();
         (!kept.is_empty()).then(|| kept.join("; "))
     }
+}
+
+/// Whether this process may do anything.
+pub fn is_root() -> bool {
+    #[cfg(unix)]
+    return rustix::process::geteuid().is_root();
+    #[cfg(not(unix))]
+    false
 }
 
 /// Tells the log what holds for every confined endpoint, a line each, and what

@@ -1,16 +1,17 @@
 //! One process for each state directory.
 //!
-//! A `flock` on the file `lock`, which holds the owner's pid as text: the kernel
-//! lets go of it when the process ends in whatever way, and who comes second can
-//! say who is there without `/proc`.
+//! The file `lock` is locked and holds the owner's pid as text: the system lets
+//! go of it when the process ends in whatever way, and who comes second can say
+//! who is there without asking for processes.
+
+#[cfg_attr(unix, path = "lock/unix.rs")]
+#[cfg_attr(windows, path = "lock/windows.rs")]
+mod system;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::{error, fmt};
-
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, ftruncate, openat};
-use rustix::io::Errno;
 
 use super::dir::StateDir;
 
@@ -54,6 +55,7 @@ pub(super) enum LockError {
     /// Another process has it.
     Held(Held),
     /// This file system has no locks, or is read-only and has no lock file.
+    #[cfg(unix)]
     Unsupported(io::Error),
     /// Its file cannot be opened.
     Io(io::Error),
@@ -61,22 +63,9 @@ pub(super) enum LockError {
 
 impl Lock {
     pub(super) fn take(dir: &StateDir) -> Result<Self, LockError> {
-        let mut file = dir.open_lock(NAME).map_err(|error| match error.kind() {
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::StorageFull => {
-                LockError::Unsupported(error)
-            }
-            _ => LockError::Io(error),
-        })?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let path = dir.path().to_owned();
-                return Err(LockError::Held(Held { path, pid: read_pid(&mut file) }));
-            }
-            Err(error) => return Err(LockError::Unsupported(error.into())),
-        }
+        let mut file = system::seize(dir)?;
         // A full or read-only disk costs the pid, not the lock.
-        let _ = ftruncate(&file, 0);
+        let _ = file.set_len(0);
         let _ = writeln!(file, "{}", std::process::id());
         Ok(Self { _file: file })
     }
@@ -86,28 +75,8 @@ impl Lock {
 ///
 /// # Errors
 /// `NotFound` where there is no such directory or lock, and what the system says.
-#[cfg(unix)]
 pub fn held(path: &Path) -> io::Result<Option<Held>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mut file = File::from(openat(CWD, path.join(NAME), flags, Mode::empty())?);
-    // Let go of at once. Whoever starts at that very moment is told that another
-    // one runs; its service manager tries again.
-    match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Err(Errno::WOULDBLOCK) => {
-            Ok(Some(Held { path: path.to_owned(), pid: read_pid(&mut file) }))
-        }
-        Ok(()) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Not told by a file here; whoever runs answers on its pipe.
-///
-/// # Errors
-/// Never.
-#[cfg(not(unix))]
-pub fn held(_path: &Path) -> io::Result<Option<Held>> {
-    Ok(None)
+    system::held(path)
 }
 
 fn read_pid(file: &mut File) -> Option<u32> {

@@ -8,6 +8,7 @@ pub mod dir;
 mod disk;
 pub mod journal;
 mod lock;
+#[cfg(unix)]
 mod stand_in;
 pub mod token;
 
@@ -33,10 +34,18 @@ pub use self::journal::records::{
 };
 pub use self::journal::{Health, Journal};
 pub use self::lock::{Held, held};
+#[cfg(unix)]
 pub use self::stand_in::stand_in;
 
 /// Where the packaged service keeps its state: below it, a directory for each `runtime.id`.
 pub const SYSTEM: &str = "/var/lib/amurg";
+
+/// Another directory for the state, where one is needed: read-only places are
+/// a matter of containers.
+#[cfg(windows)]
+pub fn stand_in(_state_dir: &Path) -> Option<std::path::PathBuf> {
+    None
+}
 
 /// The owner's end of everything here.
 pub struct State {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::agent::process::pipes::Stream;
+use crate::agent::process::stream::Stream;
 use crate::agent::{AgentEvent, AgentEvents, TurnEnd};
 use crate::protocol::outbound::Channel;
 use crate::session::output::SessionOutput;

@@ -7,8 +7,9 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 use super::waiting::procfs::Procfs;
 use super::waiting::{self, FileId, SUPPORTED};
 use crate::agent::process::mark::Mark;
-use crate::agent::process::pipes::{Pipes, Stream};
+use crate::agent::process::pipes::Pipes;
 use crate::agent::process::pump::Child;
+use crate::agent::process::stream::Stream;
 
 /// What a process reads, so that it can be recognised among its open files.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Input {
 
     /// Whether everything that was written is read, and the process waits for more.
     pub fn is_awaited_by(&self, child: &Child, mark: &Mark) -> bool {
-        if child.pipes.stdin.backlog().is_some() {
+        if child.pipes.stdin.has_backlog() {
             return false;
         }
         let Some((file, 0)) = self.unread(&child.pipes) else { return false };

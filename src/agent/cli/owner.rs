@@ -20,11 +20,11 @@ use crate::agent::TurnEnd;
 use crate::agent::process::end::{self, GRACE};
 use crate::agent::process::family::Family;
 use crate::agent::process::mark::Mark;
-use crate::agent::process::pipes::Stream;
+use crate::agent::process::piece::Piece;
 use crate::agent::process::plan::{Owner as Person, SpawnPlan, Stdio};
 use crate::agent::process::pump::{self, Child, Duty, Ended, Inbox, Rest};
 use crate::agent::process::start::{Kit, StartError, Wanted};
-use crate::agent::process::stdin::Piece;
+use crate::agent::process::stream::Stream;
 use crate::config::{self, Endpoint, Profile};
 use crate::logging::Quoted;
 use crate::wake::Waker;
@@ -272,7 +272,7 @@ impl Owner {
         let is_open = self.turn.as_ref().is_some_and(|open| (open.from, open.turn) == (from, turn));
         // What was not read yet, because the session is full, is not silence.
         if is_open && !child.pipes.has_output() {
-            let deaf = child.pipes.stdin.open_end().is_none();
+            let deaf = !child.pipes.stdin.is_open();
             let note = deaf
                 .then(|| "The agent has closed its input and takes no more messages.".to_owned());
             let running = child.has_company();
@@ -366,7 +366,10 @@ impl Owner {
         let mut note = None;
         match rest {
             Rest::Nothing => {}
-            Rest::Alive(family) => self.left.push(family),
+            Rest::Alive(family) => {
+                pump::forget_extinct(&mut self.left);
+                self.left.push(family);
+            }
             Rest::Unending(ended) => note = Some(format!("Of the agent, {ended}.")),
         }
         self.end_turn(End { exit_code, note, running: false, whole: true }, Instant::now());

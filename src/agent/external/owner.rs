@@ -295,7 +295,10 @@ impl Owner {
         }
         match rest {
             Rest::Nothing => {}
-            Rest::Alive(family) => self.left.push(family),
+            Rest::Alive(family) => {
+                pump::forget_extinct(&mut self.left);
+                self.left.push(family);
+            }
             Rest::Unending(ended) => note = format!("{note} Of it, {ended}."),
         }
         let closing = self.closing;

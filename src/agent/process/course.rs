@@ -6,7 +6,7 @@
 //! | running | it was launched | open | it exited: draining; told to end: ending |
 //! | draining | it exited by itself | closed | both outputs were read to their end: done; held for a second: ending |
 //! | ending | told to end, or a grandchild holds an output | closed | everything of it was ended: last |
-//! | last | nothing of it is alive | closed | what then lay in both outputs was read: done |
+//! | last | nothing of it is alive | closed | what then lay in both outputs was read (waited for a second, where it can be on its way unseen): done |
 //!
 //! Output is read in every phase while there is room for it. *Held* is not the
 //! same as *not read to its end*: without room, what a dead child wrote still
@@ -15,7 +15,8 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a grandchild may hold the output of a child that exited.
+/// How long a grandchild may hold the output of a child that exited, and how long
+/// output may be on its way.
 const HELD: Duration = Duration::from_secs(1);
 
 /// Where a child is.
@@ -24,7 +25,7 @@ enum Phase {
     Running,
     Draining { until: Instant },
     Ending,
-    Last,
+    Last { until: Instant },
 }
 
 /// What is known of a child at a moment.
@@ -43,6 +44,8 @@ pub(super) struct Facts {
     pub over: bool,
     /// Nothing is to be read at the moment; see [`Course::is_last`].
     pub empty: bool,
+    /// Output may be on its way that does not show yet.
+    pub lags: bool,
 }
 
 /// What is to be done.
@@ -75,13 +78,13 @@ impl Course {
 
     /// Whether nothing of it is alive any more, so that [`Facts::empty`] counts.
     pub fn is_last(&self) -> bool {
-        self.0 == Phase::Last
+        matches!(self.0, Phase::Last { .. })
     }
 
     /// What follows from the facts at `now`.
     pub fn step(&mut self, facts: Facts, now: Instant) -> Step {
         if self.0 == Phase::Ending && facts.over {
-            self.0 = Phase::Last;
+            self.0 = Phase::Last { until: now + HELD };
         }
         match self.0 {
             Phase::Running | Phase::Draining { .. } if facts.end_wanted => self.end(),
@@ -89,10 +92,11 @@ impl Course {
                 self.0 = Phase::Draining { until: now + HELD };
                 Step::CloseInput
             }
-            Phase::Draining { .. } | Phase::Last if facts.ended => Step::Done,
+            Phase::Draining { .. } | Phase::Last { .. } if facts.ended => Step::Done,
             Phase::Draining { until } if now < until => Step::Wait(Some(until)),
             Phase::Draining { .. } if facts.held => self.end(),
-            Phase::Last if facts.empty => Step::Done,
+            Phase::Last { until } if facts.lags && now < until => Step::Wait(Some(until)),
+            Phase::Last { .. } if facts.empty => Step::Done,
             _ => Step::Wait(None),
         }
     }
@@ -114,6 +118,7 @@ mod tests {
         held: true,
         over: false,
         empty: false,
+        lags: false,
     };
     const EXITED: Facts = Facts { exited: true, ..RUNNING };
     const UNREAD: Facts = Facts { held: false, ..EXITED };
@@ -177,6 +182,21 @@ mod tests {
         let over = Facts { over: true, ..WANTED };
         assert_eq!(course.step(over, start), Step::Wait(None));
         assert_eq!(course.step(Facts { empty: true, ..over }, start), Step::Done);
+    }
+
+    #[test]
+    fn output_that_is_on_its_way_gets_one_second() {
+        let start = Instant::now();
+        let mut course = Course::new();
+        course.step(WANTED, start);
+        let lagging = Facts { over: true, empty: true, lags: true, ..WANTED };
+        assert_eq!(course.step(lagging, start), Step::Wait(Some(after(start, 1000))));
+        let arrived = Facts { ended: true, lags: false, ..lagging };
+        assert_eq!(course.step(arrived, after(start, 5)), Step::Done);
+        let mut course = Course::new();
+        course.step(WANTED, start);
+        course.step(lagging, start);
+        assert_eq!(course.step(lagging, after(start, 1000)), Step::Done, "a stranger holds it");
     }
 
     #[test]

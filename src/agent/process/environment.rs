@@ -3,13 +3,30 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::mark::Mark;
 
 /// Variables that stay even with an empty whitelist. None of them can be a
 /// secret, so they also stay when a `hub.*` value was built from one (`${HOME}/ca.pem`).
-const ALWAYS: [&str; 4] = ["PATH", "HOME", "LANG", "TERM"];
+const ALWAYS: &[&str] = if cfg!(windows) {
+    // The rest is what a Windows program cannot start, or open a socket, without.
+    &[
+        "PATH",
+        "HOME",
+        "LANG",
+        "TERM",
+        "SystemRoot",
+        "SystemDrive",
+        "windir",
+        "ComSpec",
+        "PATHEXT",
+        "USERPROFILE",
+        "TEMP",
+        "TMP",
+    ]
+} else {
+    &["PATH", "HOME", "LANG", "TERM"]
+};
 
 /// The service manager's word with the runtime, and the way to its credentials.
 const RUNTIME_ONLY: [&str; 4] =
@@ -45,28 +62,37 @@ pub fn of_child(
     inherited: impl IntoIterator<Item = (OsString, OsString)>,
     rules: &Rules,
 ) -> Vec<(OsString, OsString)> {
-    let mut variables: BTreeMap<OsString, OsString> =
-        inherited.into_iter().filter(|(name, _)| passes(name, rules)).collect();
-    for (name, value) in rules.program {
-        variables.insert(name.into(), value.into());
-    }
-    variables.entry("TERM".into()).or_insert_with(|| "dumb".into());
-    variables.entry("LANG".into()).or_insert_with(|| "C.UTF-8".into());
-    for (name, value) in rules.given {
-        variables.insert(name.into(), value.clone());
-    }
+    let inherited = inherited.into_iter().filter(|(name, _)| passes(name, rules));
+    let configured = rules.program.iter().map(|(name, value)| (name.into(), value.into()));
+    let given = rules.given.iter().map(|(name, value)| (OsString::from(name), value.clone()));
+    let absent = [("TERM", "dumb"), ("LANG", "C.UTF-8")].map(|(n, v)| (n.into(), v.into()));
+    let all = absent.into_iter().chain(inherited).chain(configured).chain(given);
+    // Of one name, the last one counts.
+    let mut variables: BTreeMap<OsString, (OsString, OsString)> =
+        all.map(|(name, value)| (key(&name), (name, value))).collect();
     variables.remove(OsStr::new(Mark::VARIABLE));
     let mark = (Mark::VARIABLE.into(), rules.mark.as_str().into());
-    std::iter::once(mark).chain(variables).map(|(name, value)| (name, without_nul(value))).collect()
+    let rest = variables.into_values();
+    std::iter::once(mark).chain(rest).map(|(name, value)| (name, without_nul(value))).collect()
+}
+
+/// Whether the system takes both for the same variable: on Windows `Path` is `PATH`.
+pub fn is_same(name: &OsStr, other: &str) -> bool {
+    if cfg!(windows) { name.eq_ignore_ascii_case(other) } else { name == other }
+}
+
+/// The same for names of the same variable.
+fn key(name: &OsStr) -> OsString {
+    if cfg!(windows) { name.to_ascii_uppercase() } else { name.to_owned() }
 }
 
 fn passes(name: &OsStr, rules: &Rules) -> bool {
-    let is = |other: &str| name == other;
+    let is = |other: &str| is_same(name, other);
     if ALWAYS.iter().any(|always| is(always)) {
         return true;
     }
     let own = RUNTIME_ONLY.iter().any(|only| is(only))
-        || name.as_bytes().starts_with(b"WATCHDOG_")
+        || key(name).as_encoded_bytes().starts_with(b"WATCHDOG_")
         || GIVEN.iter().any(|given| is(given))
         || rules.hub_variables.iter().any(|variable| is(variable));
     !own && rules.whitelist.is_none_or(|list| list.iter().any(|listed| is(listed)))
@@ -74,11 +100,10 @@ fn passes(name: &OsStr, rules: &Rules) -> bool {
 
 /// Ids come from a hub and may hold a NUL, which no variable can.
 fn without_nul(value: OsString) -> OsString {
-    if !value.as_bytes().contains(&0) {
+    if !value.as_encoded_bytes().contains(&0) {
         return value;
     }
-    let parts: Vec<&[u8]> = value.as_bytes().split(|&byte| byte == 0).collect();
-    OsString::from_vec(parts.join("\u{fffd}".as_bytes()))
+    value.to_string_lossy().replace('\0', "\u{fffd}").into()
 }
 
 #[cfg(test)]
@@ -185,7 +210,20 @@ mod tests {
     }
 
     #[test]
+    #[cfg(windows)]
+    fn a_variable_has_one_name_however_it_is_written() {
+        let program = BTreeMap::from([("PATH".into(), "configured".into())]);
+        let case = Case { hub: vec!["HUB_TOKEN".into()], program, ..Case::plain() };
+        let child = case.child(&[("Path", "inherited"), ("Hub_Token", "secret")]);
+        let names: Vec<&str> = child.keys().map(String::as_str).collect();
+        assert_eq!(names, ["AMURG_MARK", "LANG", "PATH", "TERM"]);
+        assert_eq!(child["PATH"], "configured");
+    }
+
+    #[test]
+    #[cfg(unix)]
     fn bytes_that_are_not_utf8_pass_unchanged() {
+        use std::os::unix::ffi::OsStringExt;
         let odd = OsString::from_vec(vec![b'a', 0xff]);
         let mark = Mark::next();
         let rules = Rules {

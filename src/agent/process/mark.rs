@@ -60,16 +60,18 @@ impl fmt::Display for Mark {
 }
 
 /// Whether `mark` was given out by the runtime that had `nonce`.
+#[cfg(unix)]
 pub(crate) fn is_of(mark: &[u8], nonce: &str) -> bool {
     mark.strip_prefix(nonce.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'.'))
 }
 
 /// Whether somebody in this process holds `mark`.
+#[cfg(unix)]
 pub(super) fn is_in_use(mark: &[u8]) -> bool {
     std::str::from_utf8(mark).is_ok_and(|mark| in_use().contains(mark))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

@@ -10,6 +10,9 @@
 //!            __launch ──exec──► the agent's program
 //! ```
 //!
+//! So on Unix (`unix/`). On Windows (`windows/`) the same names stand for children
+//! in job objects, with no launcher and nothing to reap.
+//!
 //! [`pump`] is the thread that reads a child's pipes, writes into it and ends it;
 //! [`start`] brings an endpoint there.
 //!
@@ -18,32 +21,18 @@
 //! environment, and by its control group where there can be one. What sheds all
 //! of them while no look was taken is ended with the runtime.
 
-mod carried;
-pub mod census;
-pub mod cgroup;
 mod course;
-pub mod end;
+pub mod ended;
 pub mod environment;
-pub mod family;
-mod held;
-mod inherited;
-pub mod launch;
-pub mod launcher;
 pub mod mark;
-mod order;
-pub mod original;
-mod orphans;
-mod os_text;
-pub mod pipes;
+pub mod piece;
 pub mod plan;
-mod poll;
-pub mod procfs;
-mod pty;
 pub mod pump;
-pub mod reaper;
-mod rounds;
 pub mod shared;
 pub mod start;
-pub mod stdin;
+pub mod stream;
+#[cfg_attr(unix, path = "unix/mod.rs")]
+#[cfg_attr(windows, path = "windows/mod.rs")]
+mod system;
 
-pub use order::Failure;
+pub use system::*;

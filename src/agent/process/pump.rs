@@ -1,5 +1,5 @@
-//! The pipe thread of a child: one `poll` over its output, its input while
-//! there is a backlog, and a waker.
+//! The pipe thread of a child: one wait for its output, for room in its input
+//! while there is a backlog, and for a waker.
 //!
 //! The thread that calls [`run`] owns the child until nothing of it is left to
 //! read. What output means and when a turn ends is its profile's business,
@@ -7,22 +7,20 @@
 //!
 //! Cost of a byte: the kernel's copy into the reading buffer here, and one
 //! pass from there into the frame (by the profile's stream). The buffer holds
-//! what a pipe holds, and is given back as soon as a `poll` finds no output.
+//! what a pipe holds, and is given back as soon as a wait finds no output.
 
 use std::io;
 use std::mem;
-use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::Pid;
 
 use super::course::{Course, Facts, Step};
 use super::end::{self, Ending, Progress};
 use super::family::Family;
-use super::pipes::{Pipes, READ, Read, Stream};
-use super::reaper::{ExitWatch, exit_code};
+use super::pipes::Pipes;
+use super::reaper::{ExitWatch, Pid, exit_code};
+use super::stream::{READ, Read, Stream, Wanted};
 use crate::receive::receive;
 use crate::wake::{self, WakeFd, Waker};
 
@@ -123,7 +121,7 @@ impl Child {
         self.exit.pid()
     }
 
-    /// Ends everything of it: TERM, five seconds, KILL.
+    /// Ends everything of it: asked to, and killed after five seconds.
     pub fn end(&mut self) {
         self.end.get_or_insert(End::Drained);
     }
@@ -144,11 +142,10 @@ impl Child {
         matches!(&self.processes, Living::Free(family) if family.has_company())
     }
 
-    /// SIGINT to what runs in the foreground.
+    /// An interrupt, as from a keyboard, to what runs in the foreground.
     pub fn interrupt(&self) {
-        let terminal = self.pipes.output(Stream::Stdout).filter(|_| self.tty);
         if let Living::Free(family) = &self.processes {
-            family.interrupt(terminal);
+            self.pipes.interrupt(family, self.tty);
         }
     }
 
@@ -188,6 +185,7 @@ impl Child {
             held: course.asks_for_holders() && self.pipes.held(),
             over: matches!(self.processes, Living::Ended(_)),
             empty: !kept && course.is_last() && !self.pipes.has_output(),
+            lags: course.is_last() && self.pipes.lags(),
         }
     }
 
@@ -207,6 +205,17 @@ impl Child {
         };
         Ended { exit_code: self.exit.try_status().map(exit_code), unread, rest }
     }
+}
+
+/// Forgets daemons that have ended by themselves meanwhile.
+pub fn forget_extinct(left: &mut Vec<Family>) {
+    left.retain_mut(|family| {
+        let lives = !family.is_extinct();
+        if !lives {
+            family.is_over();
+        }
+        lives
+    });
 }
 
 /// The sending half of a pipe thread. Cheap to clone.
@@ -307,15 +316,17 @@ pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -
         if wake_at.is_none() {
             buffer = Vec::new();
         }
-        let ready = wait(&child, inbox, has_room, wake_at, now);
+        let limit = wake_at.map(|at| at.saturating_duration_since(now));
+        let ending = match &child.processes {
+            Living::Ending(ending) => Some(ending),
+            Living::Free(_) | Living::Ended(_) => None,
+        };
+        let ready = child.pipes.wait(&inbox.wake, ending, Wanted { output: has_room, limit });
         if ready.woken {
             inbox.wake.drain();
             // Room may have come and gone to another session again.
             asked_for_room = false;
             take_commands(&mut child, duty, inbox);
-        }
-        if ready.writable {
-            child.pipes.stdin.write();
         }
         let now = Instant::now();
         if ready.readable == [false; 2] {
@@ -365,49 +376,4 @@ fn read<D: Duty>(
             return;
         }
     }
-}
-
-/// What a `poll` found.
-#[derive(Default)]
-struct Ready {
-    woken: bool,
-    writable: bool,
-    readable: [bool; 2],
-}
-
-fn readable(end: BorrowedFd<'_>) -> PollFd<'_> {
-    PollFd::from_borrowed_fd(end, PollFlags::IN)
-}
-
-/// The one place where the thread waits.
-fn wait<C>(
-    child: &Child,
-    inbox: &Inbox<C>,
-    has_room: bool,
-    wake_at: Option<Instant>,
-    now: Instant,
-) -> Ready {
-    let backlog = child.pipes.stdin.backlog();
-    let outputs = Stream::BOTH.map(|stream| child.pipes.pollable(stream).filter(|_| has_room));
-    let mut polled = Vec::with_capacity(4);
-    polled.push(PollFd::new(&inbox.wake, PollFlags::IN));
-    polled.extend(backlog.map(|end| PollFd::from_borrowed_fd(end, PollFlags::OUT)));
-    polled.extend(outputs.iter().flatten().copied().map(readable));
-    if let Living::Ending(ending) = &child.processes {
-        // These only end the wait: the next round goes on ending.
-        polled.extend(ending.fds().map(readable));
-    }
-    let pause = wake_at.map(|at| at.saturating_duration_since(now));
-    // A wait too long for the type is as good as one without end.
-    let pause = pause.and_then(|pause| Timespec::try_from(pause).ok());
-    if poll(&mut polled, pause.as_ref()).is_err() {
-        // EINTR, a wake-up for nothing: the other errors of poll are a bad
-        // pointer and more descriptors than one may have.
-        return Ready::default();
-    }
-    let mut said = polled.iter().map(|polled| !polled.revents().is_empty());
-    let mut next = || said.next().unwrap_or(false);
-    let woken = next();
-    let writable = backlog.is_some() && next();
-    Ready { woken, writable, readable: outputs.map(|output| output.is_some() && next()) }
 }

@@ -6,12 +6,10 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::launch::{self, LaunchError, Launcher};
+use super::launch::{LaunchError, Launcher};
 use super::mark::Mark;
-use super::pipes::Pipes;
 use super::plan::{Owner, PlanError, Request, SpawnPlan, Stdio};
 use super::pump::Child;
-use super::stdin::Stdin;
 use crate::config::{Endpoint, Program};
 use crate::wake::Waker;
 
@@ -99,15 +97,9 @@ impl Kit {
     /// # Errors
     /// In words for the user.
     pub fn launch(&self, plan: &SpawnPlan, waker: Waker) -> Result<Child, StartError> {
-        let child = self.launcher.launch(plan).map_err(StartError::Launch)?;
-        let launch::Child { stdin, stdout, stderr, exit, family } = child;
-        let tty = stdin.is_none();
-        let stdin = match stdin {
-            Some(stdin) => stdin,
-            None => rustix::io::fcntl_dupfd_cloexec(&stdout, 0)
-                .map_err(|errno| StartError::Descriptors(errno.into()))?,
-        };
-        let pipes = Pipes::new(Stdin::new(stdin), stdout, stderr);
+        let launched = self.launcher.launch(plan).map_err(StartError::Launch)?;
+        let (pipes, exit, family) = launched.into_parts(&waker).map_err(StartError::Pipes)?;
+        let tty = matches!(plan.stdio, Stdio::Pty { .. });
         Ok(Child::new(pipes, tty, exit, family, waker))
     }
 }
@@ -121,8 +113,8 @@ pub enum StartError {
     Confine(String),
     /// The launcher failed.
     Launch(LaunchError),
-    /// This process may open no more files.
-    Descriptors(std::io::Error),
+    /// This process may open no more files, or make no more threads.
+    Pipes(std::io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -131,8 +123,8 @@ impl fmt::Display for StartError {
             Self::Plan(error) => error.fmt(f),
             Self::Confine(reason) => f.write_str(reason),
             Self::Launch(error) => error.fmt(f),
-            Self::Descriptors(error) => {
-                write!(f, "no descriptor for the agent's terminal: {error}; close some sessions")
+            Self::Pipes(error) => {
+                write!(f, "no means to talk to the agent: {error}; close some sessions")
             }
         }
     }
@@ -143,7 +135,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Plan(error) => Some(error),
             Self::Launch(error) => Some(error),
-            Self::Descriptors(error) => Some(error),
+            Self::Pipes(error) => Some(error),
             Self::Confine(_) => None,
         }
     }

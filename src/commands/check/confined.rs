@@ -47,6 +47,7 @@ pub fn declared(security: &Security) -> Option<Fact> {
 
 fn cage(security: &Security, Machine { support, means }: Machine) -> Vec<Fact> {
     let landlock = match support.landlock {
+        0 if cfg!(not(target_os = "linux")) => "nothing is confined on this system".to_owned(),
         0 => "no Landlock in this kernel".to_owned(),
         WHOLE => format!("Landlock version {WHOLE} or later"),
         version => format!("Landlock version {version}"),

@@ -12,6 +12,7 @@ use crate::agent::locate;
 use crate::config::checked::Checked;
 use crate::config::problem::{Place, Source};
 use crate::config::{Endpoint, Enforce, Environment, Examination, Problem, Program, Runtime};
+use crate::files;
 use crate::sandbox::support;
 
 use super::confined::Machine;
@@ -323,7 +324,7 @@ impl Looking<'_> {
         let place = |index| Place { path: format!("{}[{index}]", list.path), ..list.clone() };
         let mut real = BTreeSet::new();
         for (index, path) in allowed.iter().enumerate() {
-            match path.canonicalize() {
+            match files::real(path) {
                 Ok(found) if found == *path => {
                     self.warn_of_secrets(&place(index), path, runtime);
                     real.insert(found);
@@ -341,8 +342,7 @@ impl Looking<'_> {
                 }
             }
         }
-        let inside = directory
-            .canonicalize()
+        let inside = files::real(directory)
             .is_ok_and(|directory| real.iter().any(|path| directory.starts_with(path)));
         if !inside {
             let place = directory_place(checked, checked.configured_block(), endpoint);
@@ -359,7 +359,7 @@ impl Looking<'_> {
             runtime.map(|runtime| ("every session's uploads", runtime.file_storage_path.as_path()));
         let file = Some(("this configuration", Path::new(self.source.file())));
         let held = [state, uploads, file].into_iter().flatten().find_map(|(what, own)| {
-            let own = own.canonicalize().unwrap_or_else(|_| own.to_owned());
+            let own = files::real(own).unwrap_or_else(|_| own.to_owned());
             own.starts_with(path).then(|| format!("{what} ({})", own.display()))
         });
         if let Some(held) = held {

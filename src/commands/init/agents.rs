@@ -183,6 +183,7 @@ pub fn parse(given: &str) -> Result<Agent, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(unix)]
     use crate::config::FixedEnvironment;
 
     #[test]

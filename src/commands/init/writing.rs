@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::register::{Client, Granted, RegisterError, Surroundings, register};
 use super::{CREDENTIAL, Init};
 use crate::config::{self, Environment, Examination, Hub, Options, paths};
+use crate::sandbox::support;
 
 /// Writes what the sources say.
 ///
@@ -56,7 +57,7 @@ impl Files {
     fn chosen(options: &Init, environment: &dyn Environment) -> Result<Self, Failure> {
         let variable = environment.variable("AMURG_CONFIG").filter(|value| !value.is_empty());
         let usual = || {
-            if is_root() {
+            if support::is_root() {
                 Some(PathBuf::from(config::find::SYSTEM))
             } else {
                 config::find::personal(environment)
@@ -93,16 +94,6 @@ impl Files {
         Draft::begin(&self.token, Readers::Owner)
             .map_err(|error| Failure::Unwritable(self.token.clone(), error))
     }
-}
-
-#[cfg(unix)]
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-#[cfg(not(unix))]
-fn is_root() -> bool {
-    false
 }
 
 /// Whether nobody but root can read a file that is open to its group.

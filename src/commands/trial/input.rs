@@ -59,6 +59,7 @@ pub(super) enum Interrupt {
     /// Ctrl-C.
     Stop,
     /// A signal that ends programs; its exit code as shells have it.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there are no such signals"))]
     End(u8),
 }
 

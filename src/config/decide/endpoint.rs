@@ -69,6 +69,12 @@ impl Decider<'_, '_> {
 
     fn cli(&mut self, cli: &Checked) -> Option<Cli> {
         let program = self.program(cli);
+        let tty = cli.flag("tty")?;
+        if tty && cfg!(windows) {
+            let message = "asks for a terminal, which agents cannot have on Windows";
+            let hint = "leave it out; the program gets pipes".to_owned();
+            self.findings.error(&cli.place_of("tty"), message, hint);
+        }
         Some(Cli {
             program: program?,
             spawn_policy: spawn_policy(cli)?,
@@ -76,7 +82,7 @@ impl Decider<'_, '_> {
                 "idle" => TurnEnd::Idle,
                 _ => TurnEnd::Auto,
             },
-            tty: cli.flag("tty")?,
+            tty,
         })
     }
 

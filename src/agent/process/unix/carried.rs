@@ -2,8 +2,8 @@
 
 use rustix::process::Pid;
 
-use super::mark::Mark;
 use super::procfs::{self, Process};
+use crate::agent::process::mark::Mark;
 
 /// `PF_KTHREAD`: a thread of the kernel's own, without an environment.
 const KERNEL_THREAD: u64 = 0x0020_0000;

@@ -19,7 +19,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 
 use super::inherited;
 use super::order::{Failure, HEADER, MOST, Order, READY};
-use super::plan::{SpawnPlan, Stdio};
+use crate::agent::process::plan::{SpawnPlan, Stdio};
 
 /// How much likelier than the runtime a child is chosen when memory runs out.
 const OOM_SCORE: i32 = 500;

@@ -18,19 +18,21 @@ use std::time::{Duration, Instant};
 use log::warn;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::process::{Pid, Signal};
 
 use super::cgroup::Groups;
+use super::end::{self, Ended};
 use super::family::Family;
-use super::mark::Mark;
 use super::order::{Failure, GroupOrder, HEADER, MOST, Order, READY};
 use super::original::Original;
-use super::plan::{SpawnPlan, Stdio};
+use super::pipes::Pipes;
 use super::reaper::{ExitWatch, Reaper};
+use super::stdin::Stdin;
 use super::{poll, pty};
+use crate::agent::process::mark::Mark;
+use crate::agent::process::plan::{SpawnPlan, Stdio};
+use crate::wake::Waker;
 
 /// Longest time from the start of the launcher to the start of the child's program.
 pub const LAUNCH_DEADLINE: Duration = Duration::from_secs(10);
@@ -49,6 +51,12 @@ pub struct Launcher {
     pub groups: Option<Arc<Groups>>,
     /// Who reaps.
     pub reaper: Reaper,
+}
+
+/// Whether a runtime started here, by this user, could bound memory and
+/// processes of a session as one. Changes nothing.
+pub fn bounds_offered() -> (bool, bool) {
+    Groups::offered()
 }
 
 /// The binary this process runs.
@@ -87,6 +95,21 @@ pub struct Child {
     pub family: Family,
 }
 
+impl Child {
+    /// What a pipe thread, woken by the waker, takes over.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors; the child is ended then.
+    pub fn into_parts(self, _waker: &Waker) -> io::Result<(Pipes, ExitWatch, Family)> {
+        let Self { stdin, stdout, stderr, exit, family } = self;
+        let stdin = match stdin {
+            Some(stdin) => stdin,
+            None => rustix::io::fcntl_dupfd_cloexec(&stdout, 0)?,
+        };
+        Ok((Pipes::new(Stdin::new(stdin), stdout, stderr), exit, family))
+    }
+}
+
 impl Launcher {
     /// A launcher that is this very binary.
     ///
@@ -94,6 +117,16 @@ impl Launcher {
     /// When the path of this binary cannot be told.
     pub fn new(reaper: Reaper, original: Original) -> io::Result<Self> {
         Ok(Self { program: own_binary()?, original, groups: Groups::open().map(Arc::new), reaper })
+    }
+
+    /// Whether memory and processes of a session are bounded as one.
+    pub fn bounds(&self) -> (bool, bool) {
+        self.groups.as_ref().map(|groups| groups.bounds()).unwrap_or_default()
+    }
+
+    /// Ends what the runtime that had `nonce` left behind when it was killed.
+    pub fn sweep_leftovers(&self, nonce: &str, kill_at: Instant) -> Ended {
+        end::sweep_leftovers(nonce, self.groups.as_deref(), &self.reaper, kill_at)
     }
 
     /// Starts a child; returns when its program runs, or with what prevented
@@ -217,12 +250,10 @@ impl Ends {
 fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     // Elsewhere std's own makes it, with the flag set right after.
     #[cfg(target_os = "linux")]
-    let (ours, theirs) = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let (ours, theirs) = {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?
+    };
     #[cfg(not(target_os = "linux"))]
     let (ours, theirs) = {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
@@ -323,7 +354,12 @@ fn sendmsg(
     bytes: &[IoSlice<'_>],
     control: &mut SendAncillaryBuffer<'_, '_, '_>,
 ) -> rustix::io::Result<usize> {
-    rustix::net::sendmsg(socket, bytes, control, SendFlags::NOSIGNAL)
+    // Where there is no such flag, it is enough that Rust programs ignore SIGPIPE.
+    #[cfg(target_os = "linux")]
+    let flags = SendFlags::NOSIGNAL;
+    #[cfg(not(target_os = "linux"))]
+    let flags = SendFlags::empty();
+    rustix::net::sendmsg(socket, bytes, control, flags)
 }
 
 /// Why a child could not be started.

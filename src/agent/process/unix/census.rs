@@ -18,10 +18,10 @@ use rustix::process::{Pid, getpid};
 
 use super::carried::{Carried, carried};
 use super::cgroup::Group;
-use super::mark::{self, Mark};
 use super::orphans::{Belongs, Orphan, Sorted, child};
 use super::procfs::{self, Process};
 use super::reaper::Reaper;
+use crate::agent::process::mark::{self, Mark};
 
 /// What is known of a session before a scan.
 #[derive(Clone, Copy, Debug)]

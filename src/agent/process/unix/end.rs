@@ -7,9 +7,8 @@
 //! Whoever ends a session first closes its stdin, or its terminal's master: an
 //! interactive shell ignores TERM, but neither of these.
 
-use std::fmt;
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, getpgrp, kill_process_group};
@@ -21,11 +20,8 @@ use super::held::Held;
 use super::poll;
 use super::procfs::Process;
 use super::reaper::Reaper;
-pub use super::rounds::{Ended, Progress};
 use super::rounds::{Hold, Rounds, World};
-
-/// How long processes have between TERM and KILL.
-pub const GRACE: Duration = Duration::from_secs(5);
+pub use crate::agent::process::ended::{Ended, GRACE, Progress};
 
 /// The end of one family, step by step.
 #[derive(Debug)]
@@ -116,22 +112,6 @@ fn finish<W: World>(rounds: &mut Rounds<W>) -> Ended {
             holds.iter().map(|hold| PollFd::from_borrowed_fd(*hold, PollFlags::IN)).collect();
         // An error (no memory) comes to the same as a wake-up: the next step looks.
         let _ = poll::any(&mut fds, until);
-    }
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hanging = self.left - self.denied;
-        match (hanging, self.denied) {
-            (0, 0) => f.write_str("all processes have ended"),
-            (0, denied) => write!(f, "{denied} process(es) of another user could not be ended"),
-            (hanging, 0) => write!(f, "{hanging} process(es) hang in the kernel and were left"),
-            (hanging, denied) => write!(
-                f,
-                "{hanging} process(es) hang in the kernel and were left, \
-                 {denied} of another user could not be ended"
-            ),
-        }
     }
 }
 

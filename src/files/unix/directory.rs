@@ -1,10 +1,11 @@
 //! Directories held by descriptor, so that nothing an agent plants in a path
 //! leads elsewhere: every step is one component, and no link is followed.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
@@ -16,6 +17,22 @@ const DIRECTORY: OFlags =
 
 /// Only its owner may enter.
 const PRIVATE: Mode = Mode::RWXU;
+
+/// A path without links: confinement opens it again and follows none.
+///
+/// # Errors
+/// When there is nothing of that name.
+pub fn real(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize()
+}
+
+/// Makes a directory that nobody but this user may enter.
+///
+/// # Errors
+/// `AlreadyExists`, and what the system says.
+pub fn create_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
 
 /// An open directory.
 #[derive(Debug)]

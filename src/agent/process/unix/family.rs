@@ -7,9 +7,9 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use super::census::{self, Look, Search};
 use super::cgroup::Group;
 use super::held::Held;
-use super::mark::Mark;
 use super::procfs::{self, Process};
 use super::reaper::ExitWatch;
+use crate::agent::process::mark::Mark;
 
 /// Every process that belongs to one launch, known or not yet found. Dropped
 /// without an [`Ending`](super::end::Ending), all of them are killed at once.
@@ -51,7 +51,7 @@ impl Family {
     }
 
     /// Nothing is left to be ended.
-    pub(super) fn is_over(&mut self) {
+    pub(in crate::agent::process) fn is_over(&mut self) {
         self.over = true;
     }
 
@@ -68,7 +68,7 @@ impl Family {
 
     /// Whether nothing of it lives: twice nothing was found, and nothing that
     /// may yet turn out to be of it.
-    pub(super) fn is_extinct(&self) -> bool {
+    pub(in crate::agent::process) fn is_extinct(&self) -> bool {
         let found_nothing = || {
             let Look { living, unsure } = self.look(&[]);
             living.is_empty() && !unsure

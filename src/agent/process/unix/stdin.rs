@@ -1,7 +1,7 @@
 //! The way into a child: a backlog that never blocks anybody.
 //!
 //! What the child does not take yet waits here, each piece with the
-//! [`Permit`] that bounds how much may wait; when to try again is the pump's
+//! [permit](crate::session::admission::Permit) that bounds how much may wait; when to try again is the pump's
 //! business, which polls for writability while [`Stdin::backlog`] gives
 //! something to poll.
 
@@ -10,23 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use crate::session::admission::Permit;
-
-/// Bytes for a child, with their place among what waits.
-#[derive(Debug)]
-pub struct Piece {
-    /// What is written.
-    pub bytes: Vec<u8>,
-    /// Given back when all of it is written or given up.
-    pub permit: Permit,
-}
-
-impl Piece {
-    /// Its bytes, if no permit bounds them.
-    fn uncounted(&self) -> usize {
-        if self.permit.is_counted() { 0 } else { self.bytes.len() }
-    }
-}
+use crate::agent::process::piece::Piece;
 
 /// A child's standard input with what it has not taken yet.
 #[derive(Debug)]
@@ -109,6 +93,16 @@ impl Stdin {
         self.open.as_ref().filter(|_| !self.waiting.is_empty()).map(AsFd::as_fd)
     }
 
+    /// Whether something waits to be written.
+    pub fn has_backlog(&self) -> bool {
+        self.backlog().is_some()
+    }
+
+    /// Whether the child can still be written to.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// The open end, to ask it what is unread.
     pub fn open_end(&self) -> Option<BorrowedFd<'_>> {
         self.open.as_ref().map(AsFd::as_fd)
@@ -118,7 +112,7 @@ impl Stdin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::admission::{Admission, MAX_WAITING_BYTES, SessionAdmission};
+    use crate::session::admission::{Admission, MAX_WAITING_BYTES, Permit, SessionAdmission};
     use rustix::pipe::{PipeFlags, pipe_with};
 
     /// A child's input, its other end, and a count that is full while something waits.

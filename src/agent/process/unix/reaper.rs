@@ -18,7 +18,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait, waitpid};
+pub use rustix::process::Pid;
+use rustix::process::{Signal, WaitOptions, WaitStatus, kill_process, wait, waitpid};
 
 use super::orphans::{Belongs, Orphan, Orphans, Sorted};
 use super::procfs;

@@ -7,35 +7,11 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::end::Ending;
+use super::family::Family;
 use super::stdin::Stdin;
-
-/// How much one read takes: what a pipe holds.
-pub const READ: usize = 64 * 1024;
-
-/// One of a child's two outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    /// Standard output, or the terminal.
-    Stdout,
-    /// Standard error; never there on a terminal.
-    Stderr,
-}
-
-impl Stream {
-    /// Both, in the order of [`Pipes::outputs`].
-    pub const BOTH: [Self; 2] = [Self::Stdout, Self::Stderr];
-}
-
-/// What a read brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Read {
-    /// This many bytes.
-    Bytes(usize),
-    /// Nothing at the moment.
-    Nothing,
-    /// Every writer has closed it.
-    End,
-}
+use crate::agent::process::stream::{READ, Read, Ready, Stream, Wanted};
+use crate::wake::WakeFd;
 
 /// Our ends of a child's standard streams.
 #[derive(Debug)]
@@ -107,6 +83,11 @@ impl Pipes {
         self.states(|_| true).any(|state| !state.contains(PollFlags::HUP))
     }
 
+    /// Interrupts what runs in the foreground; on a terminal, of that.
+    pub fn interrupt(&self, family: &Family, tty: bool) {
+        family.interrupt(self.output(Stream::Stdout).filter(|_| tty));
+    }
+
     /// Closes everything at once: on a terminal, a hang-up.
     pub fn close(&mut self) {
         self.stdin.close();
@@ -119,6 +100,42 @@ impl Pipes {
             Some(left) => left.iter().map(|&left| left as u64).sum(),
             None => self.outputs.iter().flatten().map(|end| unread(end) as u64).sum(),
         }
+    }
+
+    /// Whether output may be on its way here without being seen by
+    /// [`Pipes::has_output`]: never, the system keeps it for us.
+    #[allow(clippy::unused_self, reason = "elsewhere a thread reads")]
+    pub fn lags(&self) -> bool {
+        false
+    }
+
+    /// The one place where a pipe thread waits; input goes on as soon as there is
+    /// room for it. What an end waits for only ends
+    /// the wait: the next round goes on ending.
+    pub fn wait(&mut self, wake: &WakeFd, ending: Option<&Ending>, wanted: Wanted) -> Ready {
+        let backlog = self.stdin.backlog();
+        let outputs = Stream::BOTH.map(|stream| self.pollable(stream).filter(|_| wanted.output));
+        let mut polled = Vec::with_capacity(4);
+        polled.push(PollFd::new(wake, PollFlags::IN));
+        polled.extend(backlog.map(|end| PollFd::from_borrowed_fd(end, PollFlags::OUT)));
+        polled.extend(outputs.iter().flatten().copied().map(readable));
+        polled.extend(ending.into_iter().flat_map(Ending::fds).map(readable));
+        // A wait too long for the type is as good as one without end.
+        let limit = wanted.limit.and_then(|limit| Timespec::try_from(limit).ok());
+        if poll(&mut polled, limit.as_ref()).is_err() {
+            // EINTR, a wake-up for nothing: the other errors of poll are a bad
+            // pointer and more descriptors than one may have.
+            return Ready::default();
+        }
+        let mut said = polled.iter().map(|polled| !polled.revents().is_empty());
+        let mut next = || said.next().unwrap_or(false);
+        let woken = next();
+        let writable = backlog.is_some() && next();
+        let ready = Ready { woken, readable: outputs.map(|output| output.is_some() && next()) };
+        if writable {
+            self.stdin.write();
+        }
+        ready
     }
 
     /// Whether any more of that stream is read.
@@ -151,6 +168,10 @@ impl Pipes {
 fn unread(end: &OwnedFd) -> usize {
     let unread = rustix::io::ioctl_fionread(end).unwrap_or(0);
     usize::try_from(unread).unwrap_or(usize::MAX)
+}
+
+fn readable(end: BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(end, PollFlags::IN)
 }
 
 #[cfg(test)]

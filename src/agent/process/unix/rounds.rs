@@ -22,6 +22,7 @@ use rustix::process::{Pid, Signal};
 
 use super::census::Look;
 use super::procfs::Process;
+use crate::agent::process::ended::{Ended, Progress};
 
 /// How long after a KILL a process may take to be gone.
 const KILL_WAIT: Duration = Duration::from_secs(2);
@@ -62,24 +63,6 @@ pub(super) trait Hold {
     fn has_ended(&self) -> bool;
     /// Becomes readable when it ends.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
-}
-
-/// What is left when everything was tried.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// Processes that still live: hanging in the kernel, or another user's.
-    pub left: usize,
-    /// Those of them that belong to another user.
-    pub denied: usize,
-}
-
-/// How far an end has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Step again when one of the descriptors is readable, or at this moment.
-    Waiting(Instant),
-    /// It is over.
-    Over(Ended),
 }
 
 /// The state between steps.

@@ -9,13 +9,16 @@
 //!
 //! So an end without `READY` is a launcher that died, and an end after it is success.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::original::Original;
 use super::os_text;
-use super::plan::SpawnPlan;
+use crate::agent::process::mark::Mark;
+use crate::agent::process::plan::{SpawnPlan, Stdio};
+use crate::sandbox::SandboxPlan;
 
 /// Said when nothing but the `exec` itself can fail any more. No JSON begins with it.
 pub(super) const READY: u8 = b'+';
@@ -29,9 +32,29 @@ pub(super) const MOST: usize = 64 << 20;
 /// Everything the launcher has to know.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
+    #[serde(with = "Plan")]
     pub plan: SpawnPlan,
     pub original: Original,
     pub group: Option<GroupOrder>,
+}
+
+/// How a [`SpawnPlan`] is written; see there.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "SpawnPlan")]
+struct Plan {
+    #[serde(with = "os_text::path")]
+    program: PathBuf,
+    command: String,
+    args: Vec<String>,
+    #[serde(with = "os_text::pairs")]
+    env: Vec<(OsString, OsString)>,
+    #[serde(with = "os_text::path")]
+    cwd: PathBuf,
+    stdio: Stdio,
+    sandbox: SandboxPlan,
+    /// For the runtime alone.
+    #[serde(skip, default = "Mark::next")]
+    mark: Mark,
 }
 
 /// The control group to move into.
@@ -54,4 +77,33 @@ pub struct Failure {
     pub errno: Option<i32>,
     /// What happened and what to do, for the user.
     pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn an_order_survives_its_way_with_bytes_that_are_not_utf8() {
+        let odd = OsStr::from_bytes(b"x\xfe");
+        let plan = SpawnPlan {
+            program: odd.into(),
+            command: "sh".into(),
+            args: vec!["-c".into()],
+            env: vec![("PATH".into(), "/bin".into()), ("ODD".into(), odd.into())],
+            cwd: "/".into(),
+            stdio: Stdio::TERMINAL,
+            sandbox: SandboxPlan::default(),
+            mark: Mark::next(),
+        };
+        let group = GroupOrder { path: odd.into(), bounds_memory: true, bounds_processes: false };
+        let sent = Order { plan: plan.clone(), original: Original::default(), group: Some(group) };
+        let mut came: Order = serde_json::from_slice(&serde_json::to_vec(&sent).unwrap()).unwrap();
+        came.plan.mark = plan.mark.clone();
+        assert_eq!(came.plan, plan);
+        assert_eq!(came.group.unwrap().path, odd);
+    }
 }

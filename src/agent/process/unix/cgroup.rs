@@ -13,8 +13,8 @@ use std::time::Duration;
 use rustix::fs::Access;
 use rustix::process::Pid;
 
-use super::mark::Mark;
 use super::procfs;
+use crate::agent::process::mark::Mark;
 use crate::sandbox::SandboxPlan;
 
 /// How a session's group is called: this, its mark, and a number.
@@ -105,7 +105,7 @@ impl Groups {
     /// The groups left by the runtime that had `nonce`.
     pub(super) fn left_by(&self, nonce: &str) -> Vec<Group> {
         session_groups(&self.base)
-            .filter(|(mark, _)| super::mark::is_of(mark.as_bytes(), nonce))
+            .filter(|(mark, _)| crate::agent::process::mark::is_of(mark.as_bytes(), nonce))
             .map(|(_, path)| Group { path, memory: false, processes: false })
             .collect()
     }
