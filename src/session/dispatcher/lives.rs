@@ -37,9 +37,7 @@ impl Dispatcher {
         let session_id: Arc<str> = session_id.into();
         if let Err(error) = self.open(&session_id, identity, true) {
             self.refused += 1;
-            let output = self.output(&session_id, None);
-            output.refuse_session(&error);
-            output.release();
+            self.say(&session_id, |output| output.refuse_session(&error));
         }
     }
 
@@ -153,7 +151,7 @@ impl Dispatcher {
             // What came after its last look belongs to the session all the same.
             for event in handle.unread.try_iter() {
                 match *event {
-                    Event::Message(message) => unheard.push(message),
+                    message @ (Event::Message(_) | Event::Upload(..)) => unheard.push(message),
                     Event::Stop => {
                         handle.output.stop_ack(Ok(()));
                         handle.output.release();
@@ -170,21 +168,24 @@ impl Dispatcher {
         } else if self.registry.get(&session_id).is_none() {
             self.seen.session_ended(&session_id);
         }
-        for message in unheard {
-            self.give(UserMessage {
-                session_id: session_id.to_string(),
-                message_id: message.message_id.to_string(),
-                content: message.content,
-                ..UserMessage::default()
-            });
+        for event in unheard {
+            match event {
+                Event::Message(message) => self.give(UserMessage {
+                    session_id: session_id.to_string(),
+                    message_id: message.message_id.to_string(),
+                    content: message.content,
+                    ..UserMessage::default()
+                }),
+                Event::Upload(upload, _permit) => self.upload(upload),
+                _ => {}
+            }
         }
         self.report_drained();
     }
 
     pub(super) fn report_drained(&self) {
-        let busy = |live: &Live<Handle>| live.facts.busy.load(Ordering::Relaxed);
         if let Some(done) = &self.draining
-            && !self.registry.iter().any(|(_, live)| busy(live))
+            && !self.registry.iter().any(|(_, live)| live.facts.is_busy())
         {
             // Told once is enough; whoever asked may not be listening any more.
             let _ = done.try_send(());
