@@ -36,6 +36,10 @@ pub struct Facts {
     pub reattaching: AtomicBool,
     /// Turns so far.
     pub turns: AtomicU64,
+    /// Messages that were not taken.
+    pub refused: AtomicU64,
+    /// When the open turn began, as `active_ms`, plus one; 0 without one.
+    turn_ms: AtomicU64,
 }
 
 impl Facts {
@@ -52,6 +56,8 @@ impl Facts {
             stopping: AtomicBool::new(false),
             reattaching: AtomicBool::new(false),
             turns: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            turn_ms: AtomicU64::new(0),
         }
     }
 
@@ -90,10 +96,36 @@ impl Facts {
         fence(Ordering::SeqCst);
     }
 
+    /// When the session was started.
+    pub fn started(&self) -> Instant {
+        self.base
+    }
+
+    /// A turn begins.
+    pub fn begin_turn(&self, now: Instant) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        self.turn_ms.store(self.ms(now).saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// The open turn is over.
+    pub fn end_turn(&self) {
+        self.turn_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// When the open turn began; `None` without one.
+    pub fn turn_since(&self) -> Option<Instant> {
+        let ms = self.turn_ms.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.base + Duration::from_millis(ms))
+    }
+
+    fn ms(&self, now: Instant) -> u64 {
+        let ms = now.saturating_duration_since(self.base).as_millis();
+        u64::try_from(ms).unwrap_or(u64::MAX)
+    }
+
     /// Notes activity at `now`.
     pub fn touch(&self, now: Instant) {
-        let ms = u64::try_from(now.saturating_duration_since(self.base).as_millis());
-        self.active_ms.fetch_max(ms.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.active_ms.fetch_max(self.ms(now), Ordering::Relaxed);
     }
 
     /// The latest activity.

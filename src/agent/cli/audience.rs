@@ -70,6 +70,7 @@ impl Listener {
     fn push(&mut self, stream: Stream, bytes: &[u8], shared: bool, now: Instant) {
         if shared && !self.output.has_room() {
             self.dropped += bytes.len() as u64;
+            self.output.drop_bytes(bytes.len());
             return;
         }
         self.tell_dropped();

@@ -149,8 +149,15 @@ impl Launcher {
         if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
             command.env("LD_LIBRARY_PATH", path);
         }
-        command.stdin(theirs).stdout(std::process::Stdio::null());
-        command.stderr(std::process::Stdio::null());
+        // Until the agent's own take their places. An empty root has no /dev: there
+        // they are more ends of the socket, on which nothing is said.
+        let nowhere = || {
+            let null = std::fs::File::options().write(true).open("/dev/null");
+            null.map_or_else(|_| theirs.try_clone(), |null| Ok(OwnedFd::from(null)))
+        };
+        command.stdout(nowhere().map_err(LaunchError::scarce("a descriptor"))?);
+        command.stderr(nowhere().map_err(LaunchError::scarce("a descriptor"))?);
+        command.stdin(theirs);
         let expected = self.reaper.expect();
         let child = command
             .spawn()
@@ -377,7 +384,10 @@ impl fmt::Display for LaunchError {
                 )
             }
             Self::Launcher { program, source } => {
-                write!(f, "the runtime cannot start its own binary {program:?}: {source}")
+                write!(
+                    f,
+                    "the runtime cannot start its own binary {program:?}: {source}; start the runtime again"
+                )
             }
             Self::Failed { command, failure } => {
                 write!(f, "cannot start {command:?}: {}: {}", failure.step, failure.text)
@@ -385,14 +395,19 @@ impl fmt::Display for LaunchError {
             Self::Died { status: Some(status) } => {
                 write!(f, "the launcher ended before the command ran ({status}); is memory short?")
             }
-            Self::Died { status: None } => f.write_str("the launcher ended before the command ran"),
+            Self::Died { status: None } => {
+                f.write_str("the launcher ended before the command ran; try again in a moment")
+            }
             Self::TimedOut => write!(
                 f,
-                "the command did not start within {} s: is its file system there, and the machine not overloaded?",
+                "the command did not start within {} s; is its file system there, and the machine not overloaded?",
                 LAUNCH_DEADLINE.as_secs()
             ),
             Self::Broken { source } => {
-                write!(f, "the launcher could not be told what to start: {source}")
+                write!(
+                    f,
+                    "the launcher could not be told what to start: {source}; try again in a moment"
+                )
             }
         }
     }

@@ -36,7 +36,7 @@ impl Dispatcher {
         let identity = Remembered { endpoint_id: endpoint_id.into(), user_id: user_id.into() };
         let session_id: Arc<str> = session_id.into();
         if let Err(error) = self.open(&session_id, identity, true) {
-            self.refused += 1;
+            self.totals.refused += 1;
             self.say(&session_id, |output| output.refuse_session(&error));
         }
     }
@@ -135,7 +135,7 @@ impl Dispatcher {
 
     pub(super) fn end(&mut self, session_id: &str, ending: Ending) -> bool {
         let Some(live) = self.registry.remove(session_id, None) else { return false };
-        self.turns += live.facts.turns.load(Ordering::Relaxed);
+        self.totals.add(&live);
         live.handle.inbox.tell(Event::Close(ending));
         self.closing.insert(live.number, live.handle);
         true
@@ -144,7 +144,7 @@ impl Dispatcher {
     pub(super) fn session_ended(&mut self, ended: Ended) {
         let Ended { session_id, number, mut unheard } = ended;
         let itself = self.registry.remove(&session_id, Some(number)).map(|live| {
-            self.turns += live.facts.turns.load(Ordering::Relaxed);
+            self.totals.add(&live);
             live.handle
         });
         if let Some(handle) = itself.or_else(|| self.closing.remove(&number)) {

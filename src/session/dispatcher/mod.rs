@@ -8,6 +8,7 @@
 
 mod configuration;
 mod lives;
+mod overview;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,8 +23,8 @@ use super::admission::Admission;
 use super::event::{Ending, Event, Events, Inbox, Incoming};
 use super::output::SessionOutput;
 use super::push::Pushed;
-use super::registry::{Live, Registry, Remembered};
-use super::requests::{Overview, Request, SessionStatus};
+use super::registry::{Registry, Remembered};
+use super::requests::{Request, Totals};
 use super::seen::Seen;
 use super::{notices, worker};
 use crate::config::{Config, Endpoint, Runtime};
@@ -95,8 +96,7 @@ pub fn run(args: Args) {
         link_changed: args.link_changed,
         draining: None,
         shutdown: None,
-        turns: 0,
-        refused: 0,
+        totals: Totals::default(),
     };
     while !dispatcher.finished() {
         let event = select! {
@@ -150,10 +150,8 @@ struct Dispatcher {
     link_changed: Box<dyn Fn(bool) + Send>,
     draining: Option<Sender<()>>,
     shutdown: Option<Sender<()>>,
-    /// Turns of sessions that are not live any more.
-    turns: u64,
-    /// Sessions and messages refused.
-    refused: u64,
+    /// Of sessions that are not live any more, and of those that never were.
+    totals: Totals,
 }
 
 impl Dispatcher {
@@ -232,7 +230,7 @@ impl Dispatcher {
     fn give(&mut self, message: UserMessage) {
         let session_id: Arc<str> = message.session_id.as_str().into();
         if let Err(error) = self.ready(&session_id, self.identity_of(&message)) {
-            self.refused += 1;
+            self.totals.refused += 1;
             warn!("message refused session={} error={}", Quoted(&session_id), Quoted(&error));
             return self.say(&session_id, |output| {
                 output.refuse_message(&message.message_id, &error);
@@ -290,7 +288,7 @@ impl Dispatcher {
         let Some(permit) = live.handle.inbox.admit(message.content.len()) else {
             warn!("message refused session={} reason=\"input full\"", Quoted(&message.session_id));
             live.handle.output.refuse_message(&message.message_id, &notices::input_full());
-            self.refused += 1;
+            self.totals.refused += 1;
             return;
         };
         let UserMessage { message_id, content, .. } = message;
@@ -339,9 +337,7 @@ impl Dispatcher {
                 self.shutdown = Some(done);
             }
             Request::Sessions { reply } => {
-                let live: Vec<_> = self.registry.iter().map(status_of).collect();
-                let turns = self.turns + live.iter().map(|session| session.turns).sum::<u64>();
-                let _ = reply.send(Overview { live, turns, refused: self.refused });
+                let _ = reply.send(overview::of(&self.registry, self.totals));
             }
         }
     }
@@ -349,15 +345,4 @@ impl Dispatcher {
 
 fn by_id(config: &Config) -> HashMap<String, Arc<Endpoint>> {
     config.endpoints.iter().map(|endpoint| (endpoint.id.clone(), Arc::clone(endpoint))).collect()
-}
-
-fn status_of((session_id, live): (&Arc<str>, &Live<Handle>)) -> SessionStatus {
-    SessionStatus {
-        session_id: Arc::clone(session_id),
-        endpoint_id: Arc::clone(&live.identity.endpoint_id),
-        busy: live.facts.is_busy(),
-        turns: live.facts.turns.load(Ordering::Relaxed),
-        last_active: live.facts.last_active().max(live.handle.output.quiet_since()),
-        buffered_bytes: live.handle.output.buffered(),
-    }
 }

@@ -195,6 +195,7 @@ impl Worker {
             self.complete_turn(None);
             self.start_next();
         } else if self.queue.len() >= QUEUE {
+            self.facts.refused.fetch_add(1, Ordering::Relaxed);
             self.output.refuse_message(&message.message_id, &notices::queue_full(QUEUE));
         } else {
             self.shared.journal.queued(&self.session_id, &message.message_id);
@@ -206,7 +207,7 @@ impl Worker {
         let Incoming { message_id, content, permit } = message;
         let now = Instant::now();
         self.turns += 1;
-        self.facts.turns.fetch_add(1, Ordering::Relaxed);
+        self.facts.begin_turn(now);
         self.facts.uncertain.store(false, Ordering::Relaxed);
         self.state = State::Turn;
         // A session in use makes room for nobody, from before anyone hears of its turn.
@@ -246,6 +247,7 @@ impl Worker {
             exit_code.map_or_else(|| "none".into(), |code| code.to_string())
         );
         // Whoever hears of the end may count on it.
+        self.facts.end_turn();
         self.show_busy();
         let frame = self.output.prepare_turn_completed(&turn.message_id, exit_code);
         self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
