@@ -106,18 +106,19 @@ impl Duty for Owner {
     type Command = Command;
 
     fn started(&mut self, child: &mut Child) {
+        self.may_leave = usize::MAX;
         for session in &mut self.sessions {
             write(child, session.greeting());
             session.files.drain(..).for_each(|line| write(child, line));
         }
-        // It had no time to read yet.
-        self.may_leave = child.pipes.stdin.uncounted() + MOST_UNREAD;
         if let Some(message) = self.opening.take() {
             self.open_turn(message, child);
         }
         for command in std::mem::take(&mut self.later) {
             self.command(command, child);
         }
+        // Of that it had no time to read anything yet.
+        self.may_leave = child.pipes.stdin.uncounted() + MOST_UNREAD;
     }
 
     fn command(&mut self, command: Command, child: &mut Child) {
