@@ -2,7 +2,7 @@
 # Starts the static binary in places where nothing else is, and takes a turn in
 # each with a hub of its own:
 #   scripts/places.sh [TARGET]
-# an empty root, with and without /proc; the container's root file system under
+# an empty root, with and without /proc, and whom it trusts there; the container's root file system under
 # bubblewrap, as PID 1 of a namespace and as the image's user: writable, read-only
 # without a volume, and with a configuration that it may not read.
 #   BUSYBOX=…     a static busybox for TARGET, the agent in there
@@ -88,6 +88,40 @@ mkdir "$work/proc/proc"
 mount -t proc proc "$work/proc/proc"
 turn "in an empty root" in_root "$work/empty"
 turn "in an empty root with /proc" in_root "$work/proc"
+
+# Whom it trusts where there is nothing, against a server with a certificate of its own.
+roots() { # roots NAME EXPECTED VARIABLE…
+    local name=$1 expected=$2 runtime code=1
+    shift 2
+    env -i "$@" "AMURG_HUB_URL=wss://127.0.0.1:$port/ws/runtime" AMURG_TOKEN=scripts STATE_DIRECTORY=/state \
+        "$(command -v chroot)" "$work/empty" /amurg-runtime --config /config.json run >"$work/log" 2>&1 &
+    runtime=$!
+    for _ in $(seq 100); do
+        ! grep -q "$expected" "$work/log" || { code=0 && break; }
+        sleep 0.1
+    done
+    kill "$runtime"
+    wait "$runtime" || true
+    result "$code" "$name" "$work/log"
+}
+if [[ "$("$binary" version)" == *"TLS: none"* ]]; then
+    say "without TLS: no roots looked for"
+else
+    command -v openssl >/dev/null || missing openssl "apt-get install openssl"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=hub -addext subjectAltName=IP:127.0.0.1 \
+        -keyout "$work/key.pem" -out "$work/empty/ca.pem" 2>/dev/null
+    port=$((20000 + $$ % 10000))
+    openssl s_server -quiet -accept "127.0.0.1:$port" -cert "$work/empty/ca.pem" -key "$work/key.pem" -www \
+        </dev/null >/dev/null 2>&1 &
+    server=$!
+    roots "no roots are there, and it says so" "no root certificates at all"
+    # Past TLS: what answers is no hub.
+    roots "roots by SSL_CERT_FILE" "no WebSocket with" SSL_CERT_FILE=/ca.pem
+    mkdir -p "$work/empty/etc/ssl"
+    cp "$work/empty/ca.pem" "$work/empty/etc/ssl/cert.pem"
+    roots "roots found in a usual place" "no WebSocket with"
+    kill "$server" || true
+fi
 
 # What the image says (ENV, USER, ENTRYPOINT), under a container's circumstances.
 image=(STATE_DIRECTORY=/var/lib/amurg AMURG_CONFIG=/etc/amurg/config.json HOME=/var/lib/amurg
