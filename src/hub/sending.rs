@@ -196,7 +196,7 @@ impl Sending {
         let now = Instant::now();
         self.look_after(window, now);
         self.close_if_due(window, farewell, now);
-        self.link.set_awaits_pong(!window.wire_is_empty());
+        self.link.set_awaits_pong(window.wants_pong());
     }
 
     /// Writes until nothing is left to write or the socket is full.
@@ -255,8 +255,6 @@ impl Sending {
             Some(begun) => begun,
             None => Begun::new(window.begin_next()?),
         };
-        // Said before the frame can reach the hub, so that its pong is heard.
-        self.link.set_awaits_pong(true);
         if window.is_in_hand() {
             begun.hold_at = None;
         }

@@ -43,6 +43,7 @@ use crate::config::{Endpoint, Profile, Runtime};
 use crate::files::Files;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
+use crate::protocol::outbound::Frame;
 use crate::receive::receive;
 use crate::state::Journal;
 use crate::watchdog::Reason;
@@ -180,7 +181,7 @@ impl Worker {
         if self.turn.is_none() {
             self.start_turn(message);
         } else if self.agent.interrupts() {
-            self.complete_turn(None);
+            self.replace_turn();
             self.start_turn(message);
         } else if self.queue.len() >= QUEUE {
             self.output.refuse_message(&message.message_id, &notices::queue_full(QUEUE));
@@ -217,12 +218,39 @@ impl Worker {
             }
             Profile::Http(_) | Profile::External(_) => {}
         }
+        if !self.agent.announces() {
+            self.output.hasten();
+        }
         self.agent.message(TurnMessage { turn: self.turns, message_id, content, permit });
     }
 
     /// Says the end of the open turn; its output has been given to the lane before.
     fn complete_turn(&mut self, exit_code: Option<i32>) {
-        let Some(turn) = self.turn.take() else { return };
+        if let Some((turn, frame)) = self.take_turn(exit_code) {
+            self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
+            self.output.turn_completed(frame, self.confirmed(turn));
+        }
+    }
+
+    /// The same where the next turn begins at once: one write of the journal and
+    /// one packet hold both.
+    fn replace_turn(&mut self) {
+        if let Some((turn, frame)) = self.take_turn(None) {
+            self.shared.journal.turn_replaced(&self.session_id, &turn.message_id, &frame);
+            self.output.turn_replaced(frame, self.confirmed(turn));
+        }
+    }
+
+    /// What follows from the hub's having heard of the turn's end.
+    fn confirmed(&self, turn: OpenTurn) -> impl FnOnce() + Send + 'static {
+        let journal = self.shared.journal.clone();
+        let session_id = Arc::clone(&self.session_id);
+        move || journal.turn_confirmed(&session_id, &turn.message_id)
+    }
+
+    /// Ends the open turn, if there is one; its end is still to be said.
+    fn take_turn(&mut self, exit_code: Option<i32>) -> Option<(OpenTurn, Frame)> {
+        let turn = self.turn.take()?;
         self.deadlines.disarm(Reason::IdleTurn);
         self.deadlines.disarm(Reason::MaxRuntime);
         self.deadlines.disarm(Reason::StopGrace);
@@ -236,17 +264,13 @@ impl Worker {
         // Whoever hears of the end may count on it.
         self.show_busy();
         let frame = self.output.prepare_turn_completed(&turn.message_id, exit_code);
-        self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
-        let journal = self.shared.journal.clone();
-        let session_id = Arc::clone(&self.session_id);
-        let confirmed = move || journal.turn_confirmed(&session_id, &turn.message_id);
-        self.output.turn_completed(frame, confirmed);
+        Some((turn, frame))
     }
 
     fn turn_ended(&mut self, end: TurnEnd) {
         // The end of a turn that a newer message already replaced.
         if self.turn.as_ref().is_none_or(|turn| turn.number != end.turn) {
-            return;
+            return self.output.hasten();
         }
         if let Some(note) = end.note {
             self.output.system(&note);

@@ -26,6 +26,8 @@ pub(super) enum Urgency {
     Now,
     /// May go with what is written next, within a second: saves a thread switch.
     Soon,
+    /// Whoever posts it posts one that wakes the thread right behind it.
+    WithNext,
 }
 
 pub(super) struct Mailbox {
@@ -73,9 +75,13 @@ impl Mailbox {
         }
         state.ledger.apply(record);
         state.news.waiters.extend(waiter);
-        let sleeps = urgency == Urgency::Now || !state.soon_awake;
+        let wakes = match urgency {
+            Urgency::Now => true,
+            Urgency::Soon => !state.soon_awake,
+            Urgency::WithNext => false,
+        };
         drop(state);
-        if sleeps {
+        if wakes {
             self.wake();
         }
     }

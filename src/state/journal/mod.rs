@@ -130,6 +130,18 @@ impl Journal {
         });
     }
 
+    /// The same where [`Journal::turn_opened`] follows at once, which has both written.
+    pub fn turn_replaced(&self, session_id: &str, message_id: &str, completed: &Frame) {
+        self.post(Urgency::WithNext, || {
+            Record::TurnEnded(EndedTurn {
+                session_id: session_id.to_owned(),
+                message_id: message_id.to_owned(),
+                note: None,
+                completed: completed.clone(),
+            })
+        });
+    }
+
     /// The hub has handled the turn's `turn.completed`. Written within a second.
     pub fn turn_confirmed(&self, session_id: &str, message_id: &str) {
         self.post(Urgency::Soon, || Record::TurnConfirmed(refer(session_id, message_id)));
