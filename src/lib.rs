@@ -52,8 +52,11 @@ pub mod hub;
 pub mod ids;
 pub mod logging;
 pub mod loopback;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod memory;
 pub mod protocol;
 mod receive;
+pub mod resident;
 pub mod runtime;
 pub mod sandbox;
 pub mod secret;

@@ -26,8 +26,16 @@ pub(super) const HEADER: usize = 4;
 /// Longest order, in bytes. The kernel takes a few megabytes of arguments and environment.
 pub(super) const MOST: usize = 64 << 20;
 
-/// Everything the launcher has to know.
-#[derive(Debug, Serialize, Deserialize)]
+/// Everything the launcher has to know, as it is told.
+#[derive(Debug, Serialize)]
+pub(super) struct Told<'a> {
+    pub plan: &'a SpawnPlan,
+    pub original: Original,
+    pub group: Option<GroupOrder>,
+}
+
+/// The same as the launcher hears it.
+#[derive(Debug, Deserialize)]
 pub(super) struct Order {
     pub plan: SpawnPlan,
     pub original: Original,

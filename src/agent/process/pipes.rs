@@ -12,6 +12,11 @@ use super::stdin::Stdin;
 /// How much one read takes: what a pipe holds.
 pub const READ: usize = 64 * 1024;
 
+/// Memory for the first read after a pause, at least, and beyond what is there.
+/// Most answers are short, and hundreds of sessions that say a word at once need
+/// not have 64 KiB each.
+const LEAST: usize = 512;
+
 /// One of a child's two outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
@@ -52,13 +57,17 @@ impl Pipes {
         Self { stdin, outputs: [Some(stdout), stderr] }
     }
 
-    /// Reads into `buffer` (empty, and given its memory here if it has none).
-    /// At the end of a stream it is closed.
+    /// Reads into `buffer`, which is given its memory here: room for what is
+    /// there where it has none, for [`READ`] once that was filled. At the end of
+    /// a stream it is closed.
     pub fn read(&mut self, stream: Stream, buffer: &mut Vec<u8>) -> Read {
         let output = &mut self.outputs[stream as usize];
         let Some(end) = output else { return Read::End };
+        if buffer.len() == buffer.capacity() {
+            let more = if buffer.is_empty() { (waiting(end) + LEAST).min(READ) } else { READ };
+            *buffer = Vec::with_capacity(more);
+        }
         buffer.clear();
-        buffer.reserve_exact(READ);
         loop {
             match rustix::io::read(&*end, spare_capacity(buffer)) {
                 Ok(length @ 1..) => return Read::Bytes(length),
@@ -96,7 +105,7 @@ impl Pipes {
 
     /// Bytes that wait to be read, as far as the system tells.
     pub fn unread_output(&self) -> u64 {
-        self.outputs.iter().flatten().filter_map(|end| rustix::io::ioctl_fionread(end).ok()).sum()
+        self.outputs.iter().flatten().map(|end| waiting(end) as u64).sum()
     }
 
     /// What `poll` says of each open output, now.
@@ -112,4 +121,10 @@ impl Pipes {
     pub(super) fn pollable(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
         self.outputs[stream as usize].as_ref().map(AsFd::as_fd)
     }
+}
+
+/// Bytes that wait to be read, as far as the system tells.
+fn waiting(end: &OwnedFd) -> usize {
+    let bytes = rustix::io::ioctl_fionread(end).unwrap_or_default();
+    usize::try_from(bytes).unwrap_or(READ)
 }

@@ -7,7 +7,8 @@
 //!
 //! Cost of a byte: the kernel's copy into the reading buffer here, and one
 //! pass from there into the frame (by the profile's stream). The buffer holds
-//! what a pipe holds, and is given back as soon as a `poll` finds no output.
+//! what is there at first and what a pipe holds from then on, and is given back
+//! as soon as a `poll` finds no output.
 
 use std::io;
 use std::mem;
@@ -21,7 +22,7 @@ use rustix::process::Pid;
 use super::course::{Course, Facts, Step};
 use super::end::{self, Ending, Progress};
 use super::family::Family;
-use super::pipes::{Pipes, READ, Read, Stream};
+use super::pipes::{Pipes, Read, Stream};
 use super::reaper::{ExitWatch, exit_code};
 use crate::receive::receive;
 use crate::wake::{self, WakeFd, Waker};
@@ -340,7 +341,7 @@ fn read<D: Duty>(
         }
         let Read::Bytes(length) = child.pipes.read(stream, buffer) else { return };
         duty.output(stream, buffer, now);
-        if length < READ {
+        if length < buffer.capacity() {
             return;
         }
     }

@@ -45,6 +45,7 @@ use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
 use crate::protocol::outbound::Frame;
 use crate::receive::receive;
+use crate::resident;
 use crate::state::Journal;
 use crate::watchdog::Reason;
 
@@ -104,6 +105,7 @@ pub fn run(args: Args) -> Vec<Incoming> {
             return Vec::new();
         }
     };
+    resident::give_back_stack();
     while worker.state != State::Ended {
         // The inbox cannot be disconnected: the worker holds a sender itself.
         let Ok(event) = receive(&events) else { break };
