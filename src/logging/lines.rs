@@ -24,6 +24,9 @@ const QUEUE: usize = 1_024;
 /// So many that wait are written before the spell is over.
 const MANY: usize = QUEUE / 4;
 
+/// Bytes that a pipe takes as one, whoever else writes into it.
+const WHOLE: usize = 4096;
+
 /// How long after a write the next lines are gathered.
 const SPELL: Duration = Duration::from_millis(50);
 
@@ -111,10 +114,19 @@ fn write_lines(
     dropped: &AtomicU64,
     dropped_line: impl Fn(u64) -> String,
 ) {
-    // A stderr that is closed or broken is nobody's business but its reader's.
-    let mut write = |mut line: String| {
-        line.push('\n');
-        let _ = writer.write_all(line.as_bytes());
+    let mut text = String::new();
+    // Several lines in one write, unless that is more than a pipe takes as one.
+    let mut put = |line: Option<String>| {
+        let length = line.as_ref().map_or(WHOLE, |line| line.len() + 1);
+        if text.len() + length > WHOLE && !text.is_empty() {
+            // A stderr that is closed or broken is nobody's business but its reader's.
+            let _ = writer.write_all(text.as_bytes());
+            text = String::new();
+        }
+        if let Some(line) = line {
+            text.push_str(&line);
+            text.push('\n');
+        }
     };
     loop {
         let (line, ask) = select! {
@@ -125,23 +137,24 @@ fn write_lines(
         if line.is_none() && ask.is_none() {
             return;
         }
-        // Between two lines, a bound of the queue's: who logs without end must not
-        // keep an answer waiting.
-        for line in line.into_iter().chain(items.try_iter().take(QUEUE)) {
-            write(line);
-            let count = dropped.swap(0, Ordering::Relaxed);
-            if count > 0 {
-                write(dropped_line(count));
-            }
+        // A bound: who logs without end must not keep an answer waiting.
+        line.into_iter().chain(items.try_iter().take(QUEUE)).for_each(|line| put(Some(line)));
+        put(None);
+        let count = dropped.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            put(Some(dropped_line(count)));
+            put(None);
         }
         let ask = ask.or_else(|| receive_until(asked, Some(Instant::now() + SPELL)).ok());
         match ask {
             Some(Ask::Flush(done)) => {
-                items.try_iter().take(QUEUE).for_each(&mut write);
+                items.try_iter().take(QUEUE).for_each(|line| put(Some(line)));
+                put(None);
                 let _ = done.send(());
             }
             Some(Ask::Stop(done)) => {
-                items.try_iter().take(QUEUE).for_each(&mut write);
+                items.try_iter().take(QUEUE).for_each(|line| put(Some(line)));
+                put(None);
                 let _ = done.send(());
                 return;
             }

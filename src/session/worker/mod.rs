@@ -44,7 +44,7 @@ use crate::files::Files;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
 use crate::protocol::outbound::Frame;
-use crate::receive::receive;
+use crate::receive::receive_parked;
 use crate::resident;
 use crate::state::Journal;
 use crate::watchdog::Reason;
@@ -98,6 +98,7 @@ pub struct Args {
 /// still unread in its inbox.
 pub fn run(args: Args) -> Vec<Incoming> {
     let events = args.events.clone();
+    args.facts.worker.is_here();
     let mut worker = match opening::open(args) {
         Ok(worker) => worker,
         Err(refused) => {
@@ -108,7 +109,7 @@ pub fn run(args: Args) -> Vec<Incoming> {
     resident::give_back_stack();
     while worker.state != State::Ended {
         // The inbox cannot be disconnected: the worker holds a sender itself.
-        let Ok(event) = receive(&events) else { break };
+        let Ok(event) = receive_parked(&events) else { break };
         worker.handle(*event);
     }
     worker.leave()

@@ -33,21 +33,20 @@ mod thread_tests;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use log::{error, info, warn};
 
 use self::ledger::{Ledger, Recovery};
-use self::mailbox::{Mailbox, Urgency};
+use self::mailbox::{Mailbox, Urgency, Written};
 use self::records::{EndedTurn, MessageRef, OpenTurn, Record, RememberedSession, Run, Undelivered};
 use self::segments::Segments;
 use self::store::Store;
 use self::writer::Writer;
 use super::disk::DiskHandle;
 use crate::protocol::outbound::Frame;
-use crate::receive::receive_until;
 use crate::threads;
 
 /// Longest time a sick disk holds a turn.
@@ -102,11 +101,10 @@ impl Journal {
             shared.mailbox.post(record, Urgency::Now, None);
             return;
         }
-        let (written, wait) = bounded(1);
-        shared.mailbox.post(record, Urgency::Now, Some(written));
-        let timed_out = receive_until(&wait, Some(Instant::now() + LONGEST_WAIT))
-            .is_err_and(|error| error.is_timeout());
-        if timed_out && !shared.slow.swap(true, Ordering::Relaxed) {
+        let written = Written::new();
+        shared.mailbox.post(record, Urgency::Now, Some(written.clone()));
+        let in_time = written.wait(Instant::now() + LONGEST_WAIT);
+        if !in_time && !shared.slow.swap(true, Ordering::Relaxed) {
             warn!("journal is slow, turns go on without waiting for it; check the disk");
         }
     }
@@ -216,8 +214,7 @@ pub(super) fn start(
         }
     };
     let recovery = begin_run(&mut ledger, run);
-    let (mailbox, nudges) = Mailbox::new(ledger);
-    let mailbox = Arc::new(mailbox);
+    let mailbox = Arc::new(Mailbox::new(ledger));
     let failing = Arc::new(AtomicBool::new(false));
     let shared = Arc::new(Shared {
         mailbox: Arc::clone(&mailbox),
@@ -229,7 +226,7 @@ pub(super) fn start(
     let thread = threads::spawn("journal", {
         let shared = Arc::clone(&shared);
         move || {
-            write_all(writer, &shared, &nudges, &disk);
+            write_all(writer, &shared, &disk);
             // Not before: this is how the owner sees the end.
             drop(ending);
         }
@@ -251,7 +248,8 @@ fn begin_run(ledger: &mut Ledger, run: Run) -> Recovery {
     recovery
 }
 
-fn write_all(mut writer: Writer, shared: &Shared, nudges: &Receiver<()>, disk: &DiskHandle) {
+fn write_all(mut writer: Writer, shared: &Shared, disk: &DiskHandle) {
+    shared.mailbox.sleeper.is_here();
     loop {
         let now = Instant::now();
         let wrote = writer.step(now);
@@ -269,7 +267,10 @@ fn write_all(mut writer: Writer, shared: &Shared, nudges: &Receiver<()>, disk: &
         let soon = due.is_some_and(|due| due <= now + Duration::from_secs(1));
         if shared.mailbox.may_sleep(soon) {
             // Woken or due, it looks at everything anyway.
-            let _ = receive_until(nudges, due);
+            match due {
+                Some(due) => thread::park_timeout(due.saturating_duration_since(Instant::now())),
+                None => thread::park(),
+            }
         }
     }
 }
