@@ -157,6 +157,7 @@ impl Owner {
     ///
     /// # Errors
     /// In words for the user.
+    #[inline(never)]
     pub fn start(&self) -> Result<Child, StartError> {
         self.kit.launch(&self.plan()?, self.waker.clone())
     }
@@ -291,6 +292,7 @@ impl Owner {
 
     // The process.
 
+    #[inline(never)]
     fn without_process(&mut self, command: Command) -> Option<Child> {
         match command {
             Command::Join(listener) => self.audience.join(*listener),
@@ -341,6 +343,7 @@ impl Owner {
         }
     }
 
+    #[inline(never)]
     fn ended(&mut self, ended: Ended) {
         let Ended { exit_code, unread, rest } = ended;
         info!(

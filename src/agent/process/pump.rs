@@ -25,6 +25,7 @@ use super::family::Family;
 use super::pipes::{Pipes, Read, Stream};
 use super::reaper::{ExitWatch, exit_code};
 use crate::receive::receive;
+use crate::resident;
 use crate::wake::{self, WakeFd, Waker};
 
 /// Full buffers taken from one stream before anything else is looked at.
@@ -252,11 +253,14 @@ impl<C> Inbox<C> {
     }
 }
 
-/// Runs the pipe thread of one child until it and its output have ended.
+/// Runs the pipe thread of one child until it and its output have ended. In a
+/// frame of its own: most of its life the thread waits in here.
+#[inline(never)]
 pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -> Ended {
     let mut course = Course::new();
     let mut buffer = Vec::new();
     let mut asked_for_room = false;
+    let mut quiet = false;
     duty.started(&mut child);
     // What came before the child did not necessarily leave a wake-up.
     take_commands(&mut child, duty, inbox);
@@ -291,6 +295,9 @@ pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -
         let wake_at = [ending_until, held_until, duty.due()].into_iter().flatten().min();
         if wake_at.is_none() {
             buffer = Vec::new();
+            if quiet {
+                resident::give_back_stack();
+            }
         }
         let ready = wait(&child, inbox, has_room, wake_at, now);
         if ready.woken {
@@ -303,7 +310,8 @@ pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -
             child.pipes.stdin.write();
         }
         let now = Instant::now();
-        if ready.readable == [false; 2] {
+        quiet = ready.readable == [false; 2];
+        if quiet {
             buffer = Vec::new();
         }
         for stream in Stream::BOTH {

@@ -75,6 +75,7 @@ impl Kit {
     ///
     /// # Errors
     /// In words for the user.
+    #[inline(never)]
     pub fn launch(&self, plan: &SpawnPlan, waker: Waker) -> Result<Child, StartError> {
         let child = self.launcher.launch(plan).map_err(StartError::Launch)?;
         let launch::Child { stdin, stdout, stderr, exit, family } = child;

@@ -111,6 +111,10 @@ pub fn run(args: Args) -> Vec<Incoming> {
         // The inbox cannot be disconnected: the worker holds a sender itself.
         let Ok(event) = receive_parked(&events) else { break };
         worker.handle(*event);
+        // A session between two turns has often a long time before it.
+        if worker.turn.is_none() && events.is_empty() {
+            resident::give_back_stack();
+        }
     }
     worker.leave()
 }
