@@ -323,6 +323,56 @@ fn the_agent_knows_whose_it_is() {
 }
 
 #[test]
+fn messages_that_come_while_the_process_is_on_its_way_out_are_for_the_next_one() {
+    let mut scene = Scene::cli(&cli(&["bash"]));
+    let start = Instant::now();
+    let first = scene.send("echo ready; sleep 1000");
+    scene.until_output("ready\n");
+    assert!(scene.agent.force_stop());
+    let second = scene.send("echo two");
+    let third = scene.send("echo three");
+    assert_eq!(scene.rest_of_turn(first, start).exit_code, Some(128 + 15));
+    let interrupted = scene.rest_of_turn(second, start);
+    let last = scene.rest_of_turn(third, start);
+    assert_eq!(interrupted.stdout + &last.stdout, "two\nthree\n");
+}
+
+#[test]
+fn what_was_not_read_yet_is_not_silence() {
+    let mut scene = Scene::cli(&cli(&["bash"]));
+    let turn = scene.send("head -c 3000000 /dev/zero | tr '\\0' x; sleep 1000");
+    assert!(scene.stall().len() > 500_000);
+    scene.agent.idle_expired(turn);
+    assert!(scene.stall().is_empty(), "the turn goes on");
+    scene.go_on();
+    scene.until_output("xxx");
+}
+
+#[test]
+fn what_runs_on_after_idle_timeout_is_told_until_it_is_over() {
+    let mut scene = Scene::cli(&cli(&["bash"]));
+    let turn = scene.send("sleep 1000 & echo on; wait");
+    scene.until_output("on\n");
+    scene.agent.idle_expired(turn);
+    let Seen::Event(AgentEvent::TurnEnded(end)) = scene.next() else { panic!("no end") };
+    assert!(end.running);
+    scene.agent.stop();
+    assert!(matches!(scene.next(), Seen::Event(AgentEvent::AtRest)));
+
+    // A program that is alone has nothing that runs on.
+    let mut scene = Scene::cli(&cli(&["sleep", "1000"]));
+    let turn = scene.send("");
+    scene.agent.idle_expired(turn);
+    let Seen::Event(AgentEvent::TurnEnded(end)) = scene.next() else { panic!("no end") };
+    assert!(!end.running);
+}
+
+fn end(shared: &SharedProcesses) {
+    shared.0.close();
+    assert!(shared.0.ended(Instant::now() + Duration::from_secs(20)));
+}
+
+#[test]
 fn sessions_share_a_persistent_process() {
     let shared = SharedProcesses::default();
     let endpoint = || Cli { spawn_policy: SpawnPolicy::Persistent, ..cli(&["bash"]) };
@@ -346,7 +396,7 @@ fn sessions_share_a_persistent_process() {
     let turn = bob.turn("exit 5");
     assert_eq!(turn.exit_code, Some(5));
     assert_eq!(bob.turn("echo \"$x\"").stdout, "\n", "a new one");
-    shared.close().into_iter().for_each(|thread| thread.join().expect("no panic"));
+    end(&shared);
     assert!(matches!(bob.next(), Seen::Event(AgentEvent::Closed)));
 }
 
@@ -373,7 +423,7 @@ fn a_session_that_is_full_does_not_stall_those_it_shares_a_process_with() {
         "{text}"
     );
     ann.until_output("more\n");
-    shared.close().into_iter().for_each(|thread| thread.join().expect("no panic"));
+    end(&shared);
 }
 
 #[test]

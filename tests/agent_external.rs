@@ -33,7 +33,8 @@ fn persistent(adapter: External) -> External {
 }
 
 fn close(shared: &SharedAdapters) {
-    shared.close().into_iter().for_each(|thread| thread.join().expect("an end"));
+    shared.0.close();
+    assert!(shared.0.ended(Instant::now() + Duration::from_secs(20)));
 }
 
 fn permission(scene: &mut Scene) -> String {
@@ -222,7 +223,7 @@ fn python_for_many() -> External {
     external(&[
         "python3",
         "-c",
-        "import json, os, sys
+        "import json, os, subprocess, sys
 for line in sys.stdin:
     message = json.loads(line)
     if message['type'] != 'user.input': continue
@@ -230,6 +231,11 @@ for line in sys.stdin:
         print(json.dumps({'type': type, 'session_id': message['session_id'], **fields}), flush=True)
     if message['content'] == 'die': os._exit(9)
     if message['content'] == 'wait': continue
+    if message['content'] == 'die in steps':
+        gone = json.dumps({'type': 'output', 'session_id': message['session_id'], 'content': 'gone'})
+        watch = f\"while kill -0 {os.getpid()}; do sleep 0.01; done; echo '{gone}'; exec sleep 1000\"
+        subprocess.Popen(['sh', '-c', watch], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os._exit(9)
     if message['content'] == 'flood':
         for _ in range(64): say('output', content='x' * 65536)
     say('output', content=f\"{os.getpid()} {message['session_id']}\")
@@ -252,6 +258,25 @@ fn the_death_of_a_shared_adapter_ends_every_open_turn() {
     // Started again by one, and greeted with both.
     assert!(dying.turn("go").system.contains("started again"));
     assert!(waiting.turn("go").stdout.ends_with(&**waiting.output.session_id()));
+    close(&shared);
+}
+
+#[test]
+fn messages_that_come_while_an_adapter_is_on_its_way_out_are_for_the_next_one() {
+    let shared = SharedAdapters::default();
+    let adapter = persistent(python_for_many());
+    let mut ann = Scene::shared_external(adapter.clone(), &shared);
+    let mut bob = Scene::shared_external(adapter, &shared);
+    let start = Instant::now();
+    let last = ann.send("die in steps");
+    // Something that it left holds its output for a second.
+    ann.until_output("gone");
+    let (asked, another) = (bob.send("go"), ann.send("go"));
+    assert_eq!(ann.rest_of_turn(last, start).exit_code, Some(9));
+    let answer = bob.rest_of_turn(asked, start);
+    assert!(answer.stdout.ends_with(&**bob.output.session_id()), "{answer:?}");
+    let answer = ann.rest_of_turn(another, start);
+    assert!(answer.stdout.ends_with(&**ann.output.session_id()), "{answer:?}");
     close(&shared);
 }
 

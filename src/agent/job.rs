@@ -160,7 +160,7 @@ impl Agent for JobAgent {
         let turn = message.turn;
         if let Err(error) = self.start(message) {
             let note = Some(format!("The job could not be started: {error}"));
-            let end = TurnEnd { turn, exit_code: None, note };
+            let end = TurnEnd { turn, exit_code: None, note, running: false };
             self.context.events.tell(AgentEvent::TurnEnded(end));
         }
     }
@@ -280,7 +280,7 @@ struct Run {
 
 impl Run {
     fn run(mut self, kit: &Kit, plan: &SpawnPlan, inbox: &Inbox<Command>) -> Left {
-        let mut end = TurnEnd { turn: self.turn, exit_code: None, note: None };
+        let mut end = TurnEnd { turn: self.turn, exit_code: None, note: None, running: false };
         let mut left = Vec::new();
         match kit.launch(plan, inbox.waker()) {
             Err(error) => end.note = Some(format!("The job could not be started: {error}")),

@@ -107,6 +107,8 @@ pub enum AgentEvent {
     TurnEnded(TurnEnd),
     /// Something the user should read, as a `system` line.
     Note(String),
+    /// What [`TurnEnd::running`] spoke of runs no more.
+    AtRest,
     /// An adapter asks for permission.
     PermissionRequested(PermissionRequest),
     /// Everything of the session has ended; the last event of an agent.
@@ -122,6 +124,8 @@ pub struct TurnEnd {
     pub exit_code: Option<i32>,
     /// Something the user should read about the end, as a `system` line before it.
     pub note: Option<String>,
+    /// Something the message began may still run: only time ended the turn.
+    pub running: bool,
 }
 
 /// An adapter's question.

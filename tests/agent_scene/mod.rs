@@ -16,7 +16,7 @@ use amurg_runtime::agent::job::JobAgent;
 use amurg_runtime::agent::process::launch::Launcher;
 use amurg_runtime::agent::process::original::Original;
 use amurg_runtime::agent::process::reaper::Reaper;
-use amurg_runtime::agent::process::start::Kit;
+use amurg_runtime::agent::process::start::{HubVariables, Kit};
 use amurg_runtime::agent::{Agent, AgentContext, AgentEvent, AgentEvents, TurnEnd, TurnMessage};
 use amurg_runtime::config::{
     Cli, Endpoint, External, Job, Limits, Profile, Program, Security, SpawnPolicy,
@@ -51,7 +51,7 @@ pub fn kit() -> Kit {
             groups: None,
             reaper: REAPER.clone(),
         },
-        hub_variables: Arc::default(),
+        hub_variables: HubVariables::default(),
         confine: Arc::new(|_, _, _| Ok(())),
     }
 }
@@ -272,7 +272,12 @@ impl Scene {
                     "system" => turn.system.push_str(&content),
                     other => panic!("a channel {other}"),
                 },
-                Seen::Event(AgentEvent::TurnEnded(TurnEnd { turn: ended, exit_code, note })) => {
+                Seen::Event(AgentEvent::TurnEnded(TurnEnd {
+                    turn: ended,
+                    exit_code,
+                    note,
+                    ..
+                })) => {
                     assert_eq!(ended, number, "{turn:?}");
                     return Turn { exit_code, note, took: start.elapsed(), ..turn };
                 }

@@ -52,6 +52,11 @@ impl Listener {
         self.output.hasten();
     }
 
+    /// What a turn left running is over.
+    pub fn at_rest(&self) {
+        self.events.tell(AgentEvent::AtRest);
+    }
+
     /// The session is over: nothing follows.
     pub fn closed(mut self) {
         self.tell_dropped();

@@ -59,6 +59,8 @@ impl CliAgent {
         if cli.spawn_policy == SpawnPolicy::Persistent {
             let uploads = upload_dir.as_deref().and_then(Path::parent);
             let owner = shared.of(&endpoint, uploads, kit)?;
+            // It may be there since before a push or a reload that nobody was attached to hear.
+            owner.send(Command::Reconfigure(endpoint));
             return Ok(Self { number, owner, listener, thread: None });
         }
         let scarce = |error: std::io::Error| {
@@ -90,7 +92,8 @@ impl Agent for CliAgent {
     }
 
     fn input(&mut self, content: String, permit: Permit) {
-        self.owner.send(Command::Input(Piece { bytes: line(content), permit }));
+        let piece = Piece { bytes: line(content), permit };
+        self.owner.send(Command::Input { from: self.number, piece });
     }
 
     fn stop(&mut self) {
@@ -109,7 +112,7 @@ impl Agent for CliAgent {
         // A comment to shells and most interpreters, and plain words to the rest.
         let text = format!("# uploaded file: {}\n", file.path.display());
         let piece = Piece { bytes: text.into_bytes(), permit: Permit::default() };
-        self.owner.send(Command::File(piece));
+        self.owner.send(Command::File { from: self.number, piece });
         FileUse::Taken
     }
 

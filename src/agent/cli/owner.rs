@@ -37,9 +37,9 @@ pub enum Command {
     /// A message: opens a turn.
     Turn(Message),
     /// More input for the running turn.
-    Input(Piece),
+    Input { from: u64, piece: Piece },
     /// A line that tells of a file; it waits for the process to be there.
-    File(Piece),
+    File { from: u64, piece: Piece },
     /// SIGINT to what runs in the foreground, if the turn is this session's or nobody's.
     Stop { from: u64 },
     /// End the processes, if the turn is this session's.
@@ -52,6 +52,22 @@ pub enum Command {
     Leave { from: u64 },
     /// End the process and everything of it.
     Close,
+}
+
+impl Command {
+    /// The session that says it.
+    fn from(&self) -> Option<u64> {
+        match self {
+            Self::Turn(Message { from, .. })
+            | Self::Input { from, .. }
+            | Self::File { from, .. }
+            | Self::Stop { from }
+            | Self::End { from }
+            | Self::IdleExpired { from, .. }
+            | Self::Leave { from } => Some(*from),
+            Self::Join(_) | Self::Reconfigure(_) | Self::Close => None,
+        }
+    }
 }
 
 /// A message of one session.
@@ -93,6 +109,17 @@ struct OpenTurn {
     unannounced: bool,
 }
 
+/// How a turn ends.
+#[derive(Default)]
+struct End {
+    exit_code: Option<i32>,
+    note: Option<String>,
+    /// Something it began may still run.
+    running: bool,
+    /// No character is cut short: what was read is all there is.
+    whole: bool,
+}
+
 /// How a process ended that is no more.
 struct Past {
     exit_code: Option<i32>,
@@ -108,6 +135,8 @@ pub struct Owner {
     waker: Waker,
     audience: Audience,
     turn: Option<OpenTurn>,
+    /// The session whose last turn may have left something running.
+    running_from: Option<u64>,
     /// What the running process reads.
     input: Option<Input>,
     /// The message a process is started for.
@@ -135,6 +164,7 @@ impl Owner {
             waker,
             audience,
             turn: None,
+            running_from: None,
             input: None,
             opening: None,
             files: Vec::new(),
@@ -224,8 +254,9 @@ impl Owner {
     fn open_turn(&mut self, message: Message, child: &mut Child) {
         let now = Instant::now();
         let Message { from, turn, piece } = message;
-        self.end_turn(None, None, false, now);
+        self.end_turn(End::default(), now);
         child.pipes.stdin.push(piece);
+        self.running_from = None;
         let looks = self.input.is_some().then(|| Schedule::starting(now));
         self.turn = Some(OpenTurn { from, turn, looks, unannounced: true });
         if self.input.is_none() {
@@ -244,27 +275,26 @@ impl Owner {
         }
     }
 
-    /// Ends the open turn, if there is one. `whole`: no character is cut short.
-    fn end_turn(
-        &mut self,
-        exit_code: Option<i32>,
-        note: Option<String>,
-        whole: bool,
-        now: Instant,
-    ) {
+    /// Ends the open turn, if there is one.
+    fn end_turn(&mut self, end: End, now: Instant) {
+        let End { exit_code, note, running, whole } = end;
         if let Some(OpenTurn { from, turn, .. }) = self.turn.take()
             && let Some(listener) = self.audience.listener(from)
         {
-            listener.turn_ended(TurnEnd { turn, exit_code, note }, whole, now);
+            self.running_from = running.then_some(from);
+            listener.turn_ended(TurnEnd { turn, exit_code, note, running }, whole, now);
         }
     }
 
     fn idle_expired(&mut self, from: u64, turn: u64, child: &Child) {
-        if self.turn.as_ref().is_some_and(|open| (open.from, open.turn) == (from, turn)) {
+        let is_open = self.turn.as_ref().is_some_and(|open| (open.from, open.turn) == (from, turn));
+        // What was not read yet, because the session is full, is not silence.
+        if is_open && !child.pipes.has_output() {
             let deaf = child.pipes.stdin.open_end().is_none();
             let note = deaf
                 .then(|| "The agent has closed its input and takes no more messages.".to_owned());
-            self.end_turn(None, note, false, Instant::now());
+            let running = child.has_company();
+            self.end_turn(End { note, running, ..End::default() }, Instant::now());
         }
     }
 
@@ -286,7 +316,7 @@ impl Owner {
             input.is_awaited_by(child, &self.mark) && !child.pipes.has_output()
         });
         if waits {
-            self.end_turn(None, None, true, now);
+            self.end_turn(End { whole: true, ..End::default() }, now);
         }
     }
 
@@ -297,12 +327,12 @@ impl Owner {
         match command {
             Command::Join(listener) => self.audience.join(*listener),
             Command::Turn(message) => return self.start_for(message),
-            Command::File(line) => self.files.push(line),
+            Command::File { piece, .. } => self.files.push(piece),
             Command::Reconfigure(endpoint) => self.reconfigure(endpoint),
             Command::Leave { from } => self.leave(from),
             Command::Close => self.closing = true,
             // Of a turn that ended with the process.
-            Command::Input(_)
+            Command::Input { .. }
             | Command::Stop { .. }
             | Command::End { .. }
             | Command::IdleExpired { .. } => {}
@@ -335,7 +365,7 @@ impl Owner {
                 let Message { from, turn, .. } = message;
                 let note = Some(format!("The agent could not be started: {error}"));
                 if let Some(listener) = self.audience.listener(from) {
-                    let end = TurnEnd { turn, exit_code: None, note };
+                    let end = TurnEnd { turn, exit_code: None, note, running: false };
                     listener.turn_ended(end, true, Instant::now());
                 }
                 None
@@ -363,9 +393,28 @@ impl Owner {
             Rest::Alive(family) => self.left.push(family),
             Rest::Unending(ended) => note = Some(format!("Of the agent, {ended}.")),
         }
-        self.end_turn(exit_code, note, true, Instant::now());
+        self.end_turn(End { exit_code, note, running: false, whole: true }, Instant::now());
+        if let Some(listener) =
+            self.running_from.take().and_then(|from| self.audience.listener(from))
+        {
+            listener.at_rest();
+        }
         self.input = None;
         self.past = Some(Past { exit_code });
+    }
+
+    /// Whether a command that comes while the process is on its way out is meant
+    /// for the one that will be started: a message is, and what is said of it.
+    fn is_for_the_next(&self, command: &Command) -> bool {
+        let is_turn_of =
+            |kept: &Command, from| matches!(kept, Command::Turn(message) if message.from == from);
+        match command {
+            Command::Turn(_) | Command::File { .. } => true,
+            Command::Input { from, .. } | Command::Stop { from } | Command::End { from } => {
+                self.later.iter().any(|kept| is_turn_of(kept, *from))
+            }
+            _ => false,
+        }
     }
 
     // Sessions.
@@ -376,8 +425,9 @@ impl Owner {
             return;
         }
         if self.turn.as_ref().is_some_and(|turn| turn.from == from) {
-            self.end_turn(None, None, false, Instant::now());
+            self.end_turn(End::default(), Instant::now());
         }
+        self.later.retain(|command| command.from() != Some(from));
         if let Some(listener) = self.audience.leave(from) {
             listener.closed();
         }
@@ -418,12 +468,15 @@ impl Duty for Owner {
         if let Some(message) = self.opening.take() {
             self.open_turn(message, child);
         }
+        for command in std::mem::take(&mut self.later) {
+            self.command(command, child);
+        }
     }
 
     fn command(&mut self, command: Command, child: &mut Child) {
         match command {
             Command::Join(listener) => self.audience.join(*listener),
-            Command::Turn(_) | Command::File(_) if child.is_leaving() => {
+            _ if child.is_leaving() && self.is_for_the_next(&command) => {
                 if let Command::Turn(message) = &command
                     && let Some(listener) = self.audience.listener(message.from)
                 {
@@ -432,7 +485,7 @@ impl Duty for Owner {
                 self.later.push_back(command);
             }
             Command::Turn(message) => self.open_turn(message, child),
-            Command::Input(piece) | Command::File(piece) => {
+            Command::Input { piece, .. } | Command::File { piece, .. } => {
                 child.pipes.stdin.push(piece);
                 self.stirred(Instant::now());
             }

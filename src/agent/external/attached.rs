@@ -173,7 +173,7 @@ impl Attached {
     pub fn refuse_turn(&mut self, turn: u64, exit_code: Option<i32>, note: Option<String>) {
         self.finish();
         self.tell_dropped();
-        self.events.tell(AgentEvent::TurnEnded(TurnEnd { turn, exit_code, note }));
+        self.events.tell(AgentEvent::TurnEnded(TurnEnd { turn, exit_code, note, running: false }));
     }
 
     /// The session is over: nothing follows.

@@ -41,6 +41,19 @@ impl Owner {
         child.pipes.stdin.push(Piece { bytes, permit });
     }
 
+    /// Whether a command that comes while the adapter is on its way out is meant
+    /// for the one that will be started: a message is, and what is said of it.
+    fn is_for_the_next(&self, command: &Command) -> bool {
+        match command {
+            Command::Turn(_) | Command::File { .. } => true,
+            Command::Input(Message { from, .. }) | Command::Stop { from } => self
+                .later
+                .iter()
+                .any(|kept| matches!(kept, Command::Turn(message) if message.from == *from)),
+            _ => false,
+        }
+    }
+
     fn stop(&mut self, from: u64, child: &mut Child) {
         if let Some(session) = self.session(from)
             && let Some(turn) = &mut session.turn
@@ -84,11 +97,14 @@ impl Duty for Owner {
         if let Some(message) = self.opening.take() {
             self.open_turn(message, child);
         }
+        for command in std::mem::take(&mut self.later) {
+            self.command(command, child);
+        }
     }
 
     fn command(&mut self, command: Command, child: &mut Child) {
         match command {
-            Command::Turn(_) | Command::File { .. } if child.is_leaving() => {
+            _ if child.is_leaving() && self.is_for_the_next(&command) => {
                 self.later.push_back(command);
             }
             Command::Join(session) => self.greet(*session, child),

@@ -98,6 +98,7 @@ impl Agent for HttpAgent {
                 turn,
                 exit_code: None,
                 note,
+                running: false,
             }));
         }
     }

@@ -148,7 +148,12 @@ impl Runner {
             Err(failure) => Some(failure.told(&self.url, self.http.timeout)),
         };
         self.stream.finish();
-        self.context.events.tell(AgentEvent::TurnEnded(TurnEnd { turn, exit_code: None, note }));
+        self.context.events.tell(AgentEvent::TurnEnded(TurnEnd {
+            turn,
+            exit_code: None,
+            note,
+            running: false,
+        }));
         if self.state.swap(OVER, Ordering::AcqRel) == CLOSED {
             self.context.events.tell(AgentEvent::Closed);
         }

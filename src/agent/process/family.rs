@@ -61,6 +61,11 @@ impl Family {
         self.look(&[]).living
     }
 
+    /// Whether there is more than its first process, or no way to tell.
+    pub fn has_company(&self) -> bool {
+        !procfs::is_there() || self.processes().len() > 1
+    }
+
     /// Whether nothing of it lives: twice nothing was found, and nothing that
     /// may yet turn out to be of it.
     pub(super) fn is_extinct(&self) -> bool {

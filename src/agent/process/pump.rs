@@ -135,6 +135,11 @@ impl Child {
         self.end.is_some() || self.exit.try_status().is_some()
     }
 
+    /// Whether more than its first process may be running.
+    pub fn has_company(&self) -> bool {
+        matches!(&self.processes, Living::Free(family) if family.has_company())
+    }
+
     /// SIGINT to what runs in the foreground.
     pub fn interrupt(&self) {
         let terminal = self.pipes.pollable(Stream::Stdout).filter(|_| self.tty);

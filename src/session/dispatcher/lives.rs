@@ -59,7 +59,7 @@ impl Dispatcher {
         };
         // Those that are still ending have processes as well: a hub that opens
         // and closes in a loop must not have any number of them.
-        if self.closing.len() >= self.config.runtime.max_sessions.max(LEAST_CLOSING) {
+        if self.closing.len() >= self.runtime.max_sessions.max(LEAST_CLOSING) {
             return Err(notices::still_ending(self.closing.len()));
         }
         self.make_room(&endpoint, &identity.user_id)?;
@@ -78,6 +78,7 @@ impl Dispatcher {
             inbox: inbox.clone(),
             events,
             announce,
+            runtime: Arc::clone(&self.runtime),
             shared: self.shared.clone(),
         };
         let ended = self.ended.clone();
@@ -107,9 +108,9 @@ impl Dispatcher {
 
     fn make_room(&mut self, endpoint: &Endpoint, user: &str) -> Result<(), String> {
         let caps = Caps {
-            runtime: self.config.runtime.max_sessions,
+            runtime: self.runtime.max_sessions,
             endpoint: endpoint.limits.max_sessions,
-            reclaim_after: self.config.runtime.reclaim_after,
+            reclaim_after: self.runtime.reclaim_after,
         };
         let active =
             |live: &Live<Handle>| live.facts.last_active().max(live.handle.output.quiet_since());
@@ -131,7 +132,7 @@ impl Dispatcher {
     ) -> Arc<SessionOutput> {
         let limit = endpoint
             .and_then(|endpoint| endpoint.limits.max_output_bytes)
-            .unwrap_or(self.config.runtime.max_output_bytes);
+            .unwrap_or(self.runtime.max_output_bytes);
         SessionOutput::new(Arc::clone(session_id), self.outbox.lane(Arc::clone(session_id), limit))
     }
 

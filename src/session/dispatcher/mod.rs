@@ -21,11 +21,12 @@ use log::{debug, info, warn};
 use super::admission::Admission;
 use super::event::{Ending, Event, Events, Inbox, Incoming};
 use super::output::SessionOutput;
+use super::push::Pushed;
 use super::registry::{Live, Registry, Remembered};
 use super::requests::{Overview, Request, SessionStatus};
 use super::seen::Seen;
 use super::{notices, worker};
-use crate::config::{Config, Endpoint};
+use crate::config::{Config, Endpoint, Runtime};
 use crate::hub::HubEvent;
 use crate::hub::outbox::Outbox;
 use crate::logging::Quoted;
@@ -83,7 +84,8 @@ pub fn run(args: Args) {
     let mut dispatcher = Dispatcher {
         disk: endpoints.clone(),
         endpoints,
-        config: args.config,
+        pushed: HashMap::new(),
+        runtime: Arc::new(args.config.runtime),
         registry,
         closing: HashMap::new(),
         admission: Admission::default(),
@@ -134,11 +136,14 @@ struct Ended {
 }
 
 struct Dispatcher {
-    config: Config,
+    /// Decided `runtime.*`.
+    runtime: Arc<Runtime>,
     /// Endpoints as the file has them.
     disk: HashMap<String, Arc<Endpoint>>,
     /// Endpoints with what was pushed.
     endpoints: HashMap<String, Arc<Endpoint>>,
+    /// What was pushed of them.
+    pushed: HashMap<String, Pushed>,
     registry: Registry<Handle>,
     /// Workers that were told to end, by number; their ids are free again.
     closing: HashMap<u64, Handle>,

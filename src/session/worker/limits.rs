@@ -1,22 +1,21 @@
 //! The limits of time a session lives under, and what is done when one has passed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use log::debug;
 
 use super::{STOP_GRACE, State, Worker};
-use crate::config::{Endpoint, Profile};
+use crate::config::{Endpoint, Profile, Runtime};
 use crate::logging::Quoted;
 use crate::session::event::Ending;
 use crate::session::notices;
 use crate::watchdog::{Deadline, Reason};
 
 impl Worker {
-    pub(super) fn reconfigure(&mut self, endpoint: Arc<Endpoint>) {
-        let limit =
-            endpoint.limits.max_output_bytes.unwrap_or(self.shared.runtime.max_output_bytes);
+    pub(super) fn reconfigure(&mut self, endpoint: Arc<Endpoint>, runtime: Arc<Runtime>) {
+        self.runtime = runtime;
+        let limit = endpoint.limits.max_output_bytes.unwrap_or(self.runtime.max_output_bytes);
         self.output.set_limit(limit);
         self.endpoint = Arc::clone(&endpoint);
         self.agent.reconfigure(endpoint);
@@ -55,14 +54,18 @@ impl Worker {
         if due > now {
             return self.deadlines.arm(Reason::IdleTurn, turn, due);
         }
-        self.facts.uncertain.store(true, Ordering::Relaxed);
         self.agent.idle_expired(turn);
+        // Should it know better, or not of the turn yet, it is asked again.
+        self.deadlines.arm(Reason::IdleTurn, turn, now + self.idle_timeout());
     }
 
     fn inactivity(&mut self, now: Instant) {
         // A turn that has a limit of its own is not inactivity, however silent.
         let bounded = matches!(self.endpoint.profile, Profile::Job(_) | Profile::Http(_));
-        let active = if self.turn.is_some() && bounded { now } else { self.last_active() };
+        // Nor is an agent that cannot go on because the hub takes nothing.
+        let held_up = !self.output.has_room();
+        let active =
+            if held_up || self.turn.is_some() && bounded { now } else { self.last_active() };
         if active + self.session_timeout() > now {
             return self.arm_inactivity(active);
         }
@@ -75,11 +78,11 @@ impl Worker {
     }
 
     pub(super) fn idle_timeout(&self) -> Duration {
-        self.endpoint.limits.idle_timeout.unwrap_or(self.shared.runtime.idle_timeout)
+        self.endpoint.limits.idle_timeout.unwrap_or(self.runtime.idle_timeout)
     }
 
     fn session_timeout(&self) -> Duration {
-        self.endpoint.limits.session_timeout.unwrap_or(self.shared.runtime.default_timeout)
+        self.endpoint.limits.session_timeout.unwrap_or(self.runtime.default_timeout)
     }
 
     pub(super) fn touch(&self) {

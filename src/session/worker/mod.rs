@@ -57,8 +57,6 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// What every worker shares with the others.
 #[derive(Clone)]
 pub struct Shared {
-    /// Decided `runtime.*`.
-    pub runtime: Arc<Runtime>,
     /// Where open turns are written down.
     pub journal: Journal,
     /// Where uploads are kept.
@@ -89,6 +87,8 @@ pub struct Args {
     pub deadlines: Deadlines,
     /// Whether a `session.create` waits for its answer.
     pub announce: bool,
+    /// Decided `runtime.*`.
+    pub runtime: Arc<Runtime>,
     /// What all workers share.
     pub shared: Shared,
 }
@@ -139,6 +139,7 @@ struct Worker {
     output: Arc<SessionOutput>,
     facts: Arc<Facts>,
     deadlines: Deadlines,
+    runtime: Arc<Runtime>,
     shared: Shared,
     agent: Box<dyn Agent>,
     state: State,
@@ -166,7 +167,7 @@ impl Worker {
                 self.permission_answered(&request_id, approved, always_allow);
             }
             Event::Upload(upload, _permit) => self.upload(&upload),
-            Event::Reconfigure(endpoint) => self.reconfigure(endpoint),
+            Event::Reconfigure(endpoint, runtime) => self.reconfigure(endpoint, runtime),
             Event::LinkLost => self.deny_pending(),
             Event::Deadline(deadline) => self.deadline(&deadline),
             Event::Agent(event) => self.agent_event(event),
@@ -282,6 +283,7 @@ impl Worker {
         if let Some(note) = end.note {
             self.output.system(&note);
         }
+        self.facts.uncertain.store(end.running, Ordering::Relaxed);
         self.complete_turn(end.exit_code);
         self.touch();
         if self.state == State::Idle
@@ -321,6 +323,7 @@ impl Worker {
         match event {
             AgentEvent::TurnEnded(end) => self.turn_ended(end),
             AgentEvent::Note(text) => self.output.system(&text),
+            AgentEvent::AtRest => self.facts.uncertain.store(false, Ordering::Relaxed),
             AgentEvent::PermissionRequested(request) => {
                 if let Some(decision) = self.permissions.ask(&request, Instant::now()) {
                     self.agent.permission(&request.request_id, decision);
@@ -381,8 +384,10 @@ impl Worker {
             return;
         }
         info!("session closing session={} reason={ending:?}", Quoted(&self.session_id));
-        if ending == Ending::Reclaimed {
-            self.output.system(&notices::reclaimed());
+        match ending {
+            Ending::Reclaimed => self.output.system(&notices::reclaimed()),
+            Ending::Removed => self.output.system(&notices::removed()),
+            Ending::Asked | Ending::Inactive | Ending::Shutdown => {}
         }
         self.state = State::Closing;
         self.ending = Some(ending);
