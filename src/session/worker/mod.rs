@@ -23,6 +23,7 @@
 
 mod limits;
 mod opening;
+mod turns;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,12 +39,11 @@ use super::output::SessionOutput;
 use super::permissions::Permissions;
 use super::registry::Facts;
 use crate::agent::workshop::Workshop;
-use crate::agent::{Agent, AgentEvent, FileUse, TurnEnd, TurnMessage};
-use crate::config::{Endpoint, Profile, Runtime};
+use crate::agent::{Agent, AgentEvent, FileUse};
+use crate::config::{Endpoint, Runtime};
 use crate::files::Files;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
-use crate::protocol::outbound::Frame;
 use crate::receive::receive_parked;
 use crate::resident;
 use crate::state::Journal;
@@ -186,110 +186,14 @@ impl Worker {
         if self.state == State::Closing {
             return self.unheard.push(message);
         }
-        if self.turn.is_none() {
-            self.start_turn(message);
-        } else if self.agent.interrupts() {
-            self.replace_turn();
-            self.start_turn(message);
+        if self.turn.is_none() || self.agent.interrupts() {
+            let replaced = self.take_turn(None);
+            self.start_turn(message, replaced);
         } else if self.queue.len() >= QUEUE {
             self.output.refuse_message(&message.message_id, &notices::queue_full(QUEUE));
         } else {
             self.shared.journal.queued(&self.session_id, &message.message_id);
             self.queue.push_back(message);
-        }
-    }
-
-    fn start_turn(&mut self, message: Incoming) {
-        let Incoming { message_id, content, permit } = message;
-        let now = Instant::now();
-        self.turns += 1;
-        self.facts.turns.fetch_add(1, Ordering::Relaxed);
-        self.facts.uncertain.store(false, Ordering::Relaxed);
-        self.state = State::Turn;
-        // A session in use makes room for nobody, from before anyone hears of its turn.
-        self.facts.show_busy(true);
-        // Written down first, so that the end outlives this process.
-        self.shared.journal.turn_opened(&self.session_id, &message_id, &self.endpoint.id);
-        self.output.turn_started(&message_id);
-        info!("turn started session={} message={}", Quoted(&self.session_id), Quoted(&message_id));
-        self.turn = Some(OpenTurn {
-            number: self.turns,
-            message_id: Arc::clone(&message_id),
-            stopping: false,
-        });
-        match &self.endpoint.profile {
-            Profile::Cli(_) => {
-                self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout());
-            }
-            Profile::Job(job) => {
-                self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime);
-            }
-            Profile::Http(_) | Profile::External(_) => {}
-        }
-        if !self.agent.announces() {
-            self.output.hasten();
-        }
-        self.agent.message(TurnMessage { turn: self.turns, message_id, content, permit });
-    }
-
-    /// Says the end of the open turn; its output has been given to the lane before.
-    fn complete_turn(&mut self, exit_code: Option<i32>) {
-        if let Some((turn, frame)) = self.take_turn(exit_code) {
-            self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
-            self.output.turn_completed(frame, self.confirmed(turn));
-        }
-    }
-
-    /// The same where the next turn begins at once: one write of the journal and
-    /// one packet hold both.
-    fn replace_turn(&mut self) {
-        if let Some((turn, frame)) = self.take_turn(None) {
-            self.shared.journal.turn_replaced(&self.session_id, &turn.message_id, &frame);
-            self.output.turn_replaced(frame, self.confirmed(turn));
-        }
-    }
-
-    /// What follows from the hub's having heard of the turn's end.
-    fn confirmed(&self, turn: OpenTurn) -> impl FnOnce() + Send + 'static {
-        let journal = self.shared.journal.clone();
-        let session_id = Arc::clone(&self.session_id);
-        move || journal.turn_confirmed(&session_id, &turn.message_id)
-    }
-
-    /// Ends the open turn, if there is one; its end is still to be said.
-    fn take_turn(&mut self, exit_code: Option<i32>) -> Option<(OpenTurn, Frame)> {
-        let turn = self.turn.take()?;
-        self.deadlines.disarm(Reason::IdleTurn);
-        self.deadlines.disarm(Reason::MaxRuntime);
-        self.deadlines.disarm(Reason::StopGrace);
-        self.state = if self.state == State::Closing { State::Closing } else { State::Idle };
-        info!(
-            "turn completed session={} message={} exit_code={}",
-            Quoted(&self.session_id),
-            Quoted(&turn.message_id),
-            exit_code.map_or_else(|| "none".into(), |code| code.to_string())
-        );
-        // Whoever hears of the end may count on it.
-        self.show_busy();
-        let frame = self.output.prepare_turn_completed(&turn.message_id, exit_code);
-        Some((turn, frame))
-    }
-
-    fn turn_ended(&mut self, end: TurnEnd) {
-        // The end of a turn that a newer message already replaced.
-        if self.turn.as_ref().is_none_or(|turn| turn.number != end.turn) {
-            return self.output.hasten();
-        }
-        if let Some(note) = end.note {
-            self.output.system(&note);
-        }
-        self.facts.uncertain.store(end.running, Ordering::Relaxed);
-        self.complete_turn(end.exit_code);
-        self.touch();
-        if self.state == State::Idle
-            && let Some(next) = self.queue.pop_front()
-        {
-            self.start_turn(next);
         }
     }
 

@@ -97,20 +97,13 @@ impl Journal {
             message_id: message_id.to_owned(),
             endpoint_id: endpoint_id.to_owned(),
         });
-        if shared.slow.load(Ordering::Relaxed) {
-            shared.mailbox.post(record, Urgency::Now, None);
-            return;
-        }
-        let written = Written::new();
-        shared.mailbox.post(record, Urgency::Now, Some(written.clone()));
-        let in_time = written.wait(Instant::now() + LONGEST_WAIT);
-        if !in_time && !shared.slow.swap(true, Ordering::Relaxed) {
-            warn!("journal is slow, turns go on without waiting for it; check the disk");
-        }
+        shared.write_down(record);
     }
 
-    /// The turn is over; `completed` (and `note`, a `system` line before it) is
-    /// sent again exactly so after a restart, until [`Journal::turn_confirmed`].
+    /// `turn.completed` is about to be sent; waits as [`Journal::turn_opened`]
+    /// does, or a process killed right behind it would say another end.
+    /// `completed` (and `note`, a `system` line before it) is sent again exactly
+    /// so after a restart, until [`Journal::turn_confirmed`].
     pub fn turn_ended(
         &self,
         session_id: &str,
@@ -118,14 +111,13 @@ impl Journal {
         note: Option<&Frame>,
         completed: &Frame,
     ) {
-        self.post(Urgency::Now, || {
-            Record::TurnEnded(EndedTurn {
-                session_id: session_id.to_owned(),
-                message_id: message_id.to_owned(),
-                note: note.cloned(),
-                completed: completed.clone(),
-            })
-        });
+        let Some(shared) = &self.0 else { return };
+        shared.write_down(Record::TurnEnded(EndedTurn {
+            session_id: session_id.to_owned(),
+            message_id: message_id.to_owned(),
+            note: note.cloned(),
+            completed: completed.clone(),
+        }));
     }
 
     /// The same where [`Journal::turn_opened`] follows at once, which has both written.
@@ -190,6 +182,21 @@ impl Journal {
     fn post(&self, urgency: Urgency, record: impl FnOnce() -> Record) {
         if let Some(shared) = &self.0 {
             shared.mailbox.post(record(), urgency, None);
+        }
+    }
+}
+
+impl Shared {
+    /// Posts a record and waits until it is written, as far as the disk is well.
+    fn write_down(&self, record: Record) {
+        if self.slow.load(Ordering::Relaxed) {
+            return self.mailbox.post(record, Urgency::Now, None);
+        }
+        let written = Written::new();
+        self.mailbox.post(record, Urgency::Now, Some(written.clone()));
+        let in_time = written.wait(Instant::now() + LONGEST_WAIT);
+        if !in_time && !self.slow.swap(true, Ordering::Relaxed) {
+            warn!("journal is slow, turns go on without waiting for it; check the disk");
         }
     }
 }
