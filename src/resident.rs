@@ -109,8 +109,8 @@ fn unwritten(maps: &str, program: &str) -> Vec<(usize, usize)> {
 }
 
 #[cfg(target_os = "linux")]
+// What it keeps on the stack must be little.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "what it keeps on the stack must be little")]
 fn advise(start: usize, end: usize) {
     use rustix::mm::{Advice, madvise};
     let place = std::ptr::with_exposed_provenance_mut(start);
