@@ -10,6 +10,7 @@
 
 use std::cell::Cell;
 
+#[cfg(target_os = "linux")]
 use crate::threads::STACK;
 
 thread_local! {
@@ -23,10 +24,10 @@ thread_local! {
 const DEEPEST: usize = 64 * 1024;
 
 /// Notes where this thread's stack begins. For the first frame of a thread that
-/// has a stack of [`STACK`] bytes at least.
+/// has a stack of [`crate::threads::STACK`] bytes at least.
 pub fn stack_begins() {
     let here = 0u8;
-    TOP.set((&raw const here).addr());
+    TOP.set((&raw const here).expose_provenance());
 }
 
 /// Gives back what this thread's stack needed deeper than it is now: four KiB,
@@ -36,7 +37,7 @@ pub fn give_back_stack() {
     #[cfg(target_os = "linux")]
     {
         let here = 0u8;
-        let (start, end) = unused_stack(TOP.get(), (&raw const here).addr());
+        let (start, end) = unused_stack(TOP.get(), (&raw const here).expose_provenance());
         if start < end {
             // Below everything this thread has on its stack: nobody reads it
             // before writing it again.
