@@ -15,8 +15,8 @@
 //! Every box is a named thread with one job and one owner that joins it; every
 //! arrow is a channel. State lives in one thread; what others need of it they
 //! ask for by message, or read as a plain count. A thread waits either on
-//! channels (`select!`) or on descriptors (`poll`), never on both: whoever polls
-//! is woken through a descriptor ([`wake`]). No lock is held across anything
+//! channels (`select!`, or parked) or on descriptors (`poll`), never on both:
+//! whoever polls is woken through a descriptor ([`wake`]). No lock is held across anything
 //! that blocks, and nothing polls but the one check [`agent::cli::waiting`] tells of.
 //!
 //! # The rooms
@@ -35,6 +35,7 @@
 //! | [`watchdog`] | one heap of deadlines, one thread |
 //! | [`control`] | the local socket that `status` asks |
 //! | [`runtime`] | puts the boxes together |
+//! | [`resident`] | memory that was used once and goes back |
 //! | [`loopback`] | a small hub in-process: `try` uses it, so do the tests |
 //!
 //! # Other systems
@@ -59,10 +60,13 @@ pub mod hub;
 pub mod ids;
 pub mod logging;
 pub mod loopback;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod memory;
 #[cfg(test)]
 mod messages;
 pub mod protocol;
 mod receive;
+pub mod resident;
 pub mod runtime;
 pub mod sandbox;
 pub mod secret;

@@ -5,11 +5,55 @@
 //! threads. Here a message passes half a dozen threads that sleep most of the
 //! time, and each would pay for it at every message. Selecting among several
 //! channels sleeps at once; so a second one is added that never says anything.
+//!
+//! That still costs two locks that sender and receiver meet at. Where every
+//! message matters, the receiver is parked instead, and the sender's half is a
+//! channel plus a [`Sleeper`]: put the message in, then wake.
 
 use std::convert::Infallible;
+use std::sync::OnceLock;
+use std::sync::atomic::{Ordering, fence};
+use std::thread::{self, Thread};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, never, select_biased};
+use crossbeam_channel::{
+    Receiver, RecvError, RecvTimeoutError, TryRecvError, never, select_biased,
+};
+
+/// One thread that parks while it has nothing to do, as others know it.
+#[derive(Debug, Default)]
+pub struct Sleeper(OnceLock<Thread>);
+
+impl Sleeper {
+    /// This thread is the one. To be said before it looks for the first time.
+    pub fn is_here(&self) {
+        let _ = self.0.set(thread::current());
+        fence(Ordering::SeqCst);
+    }
+
+    /// Wakes it, after something was put where it will look.
+    pub fn wake(&self) {
+        // Either the thread is known by now, or it has yet to look.
+        fence(Ordering::SeqCst);
+        if let Some(thread) = self.0.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// Waits, parked, for the next message; every sender wakes this thread's [`Sleeper`].
+///
+/// # Errors
+/// When every sender is gone and nothing is left. Nobody wakes it for that.
+pub fn receive_parked<T>(from: &Receiver<T>) -> Result<T, RecvError> {
+    loop {
+        match from.try_recv() {
+            Ok(message) => return Ok(message),
+            Err(TryRecvError::Empty) => thread::park(),
+            Err(TryRecvError::Disconnected) => return Err(RecvError),
+        }
+    }
+}
 
 /// Waits for the next message.
 ///
@@ -58,6 +102,25 @@ mod tests {
         assert_eq!(receive(&receiver), Ok(2));
         assert_eq!(receive(&receiver), Err(RecvError));
         assert_eq!(receive_until(&receiver, None), Err(RecvTimeoutError::Disconnected));
+    }
+
+    #[test]
+    fn a_parked_thread_misses_nothing() {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let sleeper = Sleeper::default();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                sleeper.is_here();
+                (0..1000).map(|_| receive_parked(&receiver).unwrap()).sum::<u64>()
+            });
+            for number in 0..1000 {
+                sender.send(number).unwrap();
+                sleeper.wake();
+            }
+            assert_eq!(waiting.join().unwrap(), 499_500);
+        });
+        drop(sender);
+        assert_eq!(receive_parked(&receiver), Err(RecvError));
     }
 
     #[test]

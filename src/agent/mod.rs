@@ -33,6 +33,12 @@ pub trait Agent: Send {
     fn ready(&mut self) {}
     /// Begins a turn. Called only when none is open, or when [`Agent::interrupts`] holds.
     fn message(&mut self, message: TurnMessage);
+    /// Whether the agent sees to it that the turn's start, which lies in the
+    /// session's output, goes out within some tens of milliseconds; best
+    /// together with the first of its answer. Otherwise it goes out before.
+    fn announces(&self) -> bool {
+        false
+    }
     /// More input for the running turn, verbatim. The permit is dropped once the
     /// agent has taken the text.
     fn input(&mut self, content: String, permit: Permit);

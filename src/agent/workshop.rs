@@ -14,7 +14,7 @@ use super::job::JobAgent;
 use super::process::launch::Launcher;
 use super::process::start::{HubVariables, Kit};
 use super::{Agent, AgentContext};
-use crate::config::Profile;
+use crate::config::{Cli, Profile};
 use crate::files::Files;
 
 /// What agents are made with. Cheap to clone.
@@ -43,14 +43,30 @@ impl Workshop {
     /// Why it cannot be, in words for the user.
     pub fn open(&self, context: AgentContext) -> Result<Box<dyn Agent>, String> {
         let endpoint = Arc::clone(&context.endpoint);
-        Ok(match &endpoint.profile {
-            Profile::Cli(cli) => Box::new(CliAgent::open(context, cli, &self.kit, &self.shared)?),
-            Profile::Job(_) => Box::new(JobAgent::open(context, &self.kit)?),
-            Profile::Http(_) => Box::new(HttpAgent::new(context)),
-            Profile::External(_) => {
-                Box::new(ExternalAgent::open(context, &self.kit, &self.files, &self.adapters)?)
-            }
-        })
+        match &endpoint.profile {
+            Profile::Cli(cli) => self.cli(context, cli),
+            Profile::Job(_) => self.job(context),
+            Profile::Http(_) => Ok(Box::new(HttpAgent::new(context))),
+            Profile::External(_) => self.external(context),
+        }
+    }
+
+    // Each in a frame of its own: a session's thread keeps as much stack as it
+    // ever used, and would pay for the largest of them.
+
+    #[inline(never)]
+    fn cli(&self, context: AgentContext, cli: &Cli) -> Result<Box<dyn Agent>, String> {
+        Ok(Box::new(CliAgent::open(context, cli, &self.kit, &self.shared)?))
+    }
+
+    #[inline(never)]
+    fn job(&self, context: AgentContext) -> Result<Box<dyn Agent>, String> {
+        Ok(Box::new(JobAgent::open(context, &self.kit)?))
+    }
+
+    #[inline(never)]
+    fn external(&self, context: AgentContext) -> Result<Box<dyn Agent>, String> {
+        Ok(Box::new(ExternalAgent::open(context, &self.kit, &self.files, &self.adapters)?))
     }
 
     /// From now on no child inherits these variables either.

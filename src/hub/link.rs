@@ -189,13 +189,13 @@ impl Link {
         self.since + Duration::from_micros(self.heard.load(Ordering::Relaxed))
     }
 
-    /// Whether the writer must be woken for a pong: something is unconfirmed.
+    /// Whether the writer must be woken for a pong.
     pub fn awaits_pong(&self) -> bool {
         self.awaits_pong.load(Ordering::SeqCst)
     }
 
-    /// The writer says whether it waits for pongs. Said before what is to be
-    /// confirmed is sent, so no pong for it can come unheard.
+    /// The writer says whether it waits for pongs, before it looks into its
+    /// channel for the last time and sleeps: then no pong can come unheard.
     pub fn set_awaits_pong(&self, awaits: bool) {
         self.awaits_pong.store(awaits, Ordering::SeqCst);
     }

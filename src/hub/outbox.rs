@@ -197,17 +197,34 @@ impl Outbox {
     pub fn tell_later(&self, command: Command) {
         let _ = self.commands.send(command);
     }
+
+    /// Makes the writer look at what it was told later.
+    pub fn hasten(&self) {
+        self.writer.ring();
+    }
 }
 
 impl Lane {
     /// Puts an entry at the end of the lane. Never blocks.
     pub fn send(&self, entry: Entry) {
+        self.send_later(entry);
+        self.hasten();
+    }
+
+    /// The same for an entry that more will follow in a moment: it goes out with
+    /// that, or with [`Lane::hasten`]. One packet and one wake-up for both.
+    pub fn send_later(&self, entry: Entry) {
         if entry.kind.counts() {
             let bytes = entry.frame.text.len();
             self.shared.budget.take(bytes);
             self.outbox.total.take(bytes);
         }
-        self.outbox.tell(Command::Send { lane: Arc::clone(&self.shared), entry });
+        self.outbox.tell_later(Command::Send { lane: Arc::clone(&self.shared), entry });
+    }
+
+    /// What was to be sent later goes out now.
+    pub fn hasten(&self) {
+        self.outbox.hasten();
     }
 
     /// Whether the agent may be read from.

@@ -112,11 +112,10 @@ impl Reader {
                     return;
                 }
                 let command = LinkCommand::Pong { generation: link.generation, payload, at };
-                // The pong of an idle link can wait until the writer is up anyway.
+                // Where nobody waits for it, it can wait until the writer is up anyway.
+                writer.tell_later(Command::Link(command));
                 if link.awaits_pong() {
-                    writer.tell(Command::Link(command));
-                } else {
-                    writer.tell_later(Command::Link(command));
+                    writer.hasten();
                 }
             }
             Message::Ping(_) => {

@@ -44,6 +44,10 @@ use crate::protocol::outbound::Frame;
 /// must not fill our memory.
 pub const ANSWERS_LIMIT: usize = 4 * 1024 * 1024;
 
+/// Less on the wire than this leaves room for whatever comes, in bytes: that it
+/// is confirmed need not be known at once.
+const LITTLE: usize = 16 * 1024;
+
 /// More than [`ANSWERS_LIMIT`] waits unsent: the connection must be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyAnswers;
@@ -130,6 +134,8 @@ pub struct Window {
     gate: Gate,
     /// Lanes that wait for room in the total, longest wait first.
     line: VecDeque<Arc<str>>,
+    /// Somebody waits for room, or did.
+    room_wanted: bool,
     repeats: VecDeque<(Instant, Arc<str>)>,
     repeat_after: Duration,
     entries: usize,
@@ -156,6 +162,7 @@ impl Window {
             settling: false,
             gate: Gate::Disconnected,
             line: VecDeque::new(),
+            room_wanted: false,
             repeats: VecDeque::new(),
             repeat_after,
             entries: 0,
@@ -363,6 +370,25 @@ impl Window {
                 self.lanes.shrink_to_fit();
             }
         }
+    }
+
+    /// Whether anything waits for a pong. Otherwise it may come to us with the
+    /// next thing that happens, at the latest when the next ping is due.
+    pub fn wants_pong(&mut self) -> bool {
+        if self.wire.is_empty() {
+            return false;
+        }
+        if self.room_wanted {
+            self.room_wanted = self.lanes.values().any(|queue| !queue.waiters.is_empty());
+        }
+        let more_to_send = !self.round.is_empty() || !self.resend.is_empty();
+        self.room_wanted
+            || more_to_send
+            || self.wire_bytes >= LITTLE
+            || self.gate == Gate::Paused
+            || self.alone != Alone::No
+            || self.settling
+            || self.pace.is_hurried()
     }
 
     /// Whether every entry is confirmed.

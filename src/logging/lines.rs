@@ -2,7 +2,10 @@
 //! may block on it.
 //!
 //! Whoever logs never waits: a line that finds the queue full is counted, and
-//! the count is told once there is room. It does not know what a line says.
+//! the count is told once there is room. A line after a pause is written at
+//! once; those that follow within [`SPELL`] are written together at its end, so
+//! that a busy gateway does not wake a thread for every line. It does not know
+//! what a line says.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -10,13 +13,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 
-use crate::receive::receive;
+use crate::receive::receive_until;
 use crate::threads;
 
 /// Most lines that wait for a stderr that does not take them.
 const QUEUE: usize = 1_024;
+
+/// So many that wait are written before the spell is over.
+const MANY: usize = QUEUE / 4;
+
+/// Bytes that a pipe takes as one, whoever else writes into it.
+const WHOLE: usize = 4096;
+
+/// How long after a write the next lines are gathered.
+const SPELL: Duration = Duration::from_millis(50);
 
 /// Lines dropped since the start, because nobody read them.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -29,13 +41,16 @@ pub(super) fn dropped() -> u64 {
 /// The way into the queue. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Lines {
-    queue: Sender<Item>,
+    /// Lines without their newlines.
+    queue: Sender<String>,
+    asks: Sender<Ask>,
     dropped: Arc<AtomicU64>,
 }
 
-enum Item {
-    /// A line without its newline.
-    Line(String),
+/// What ends a spell.
+enum Ask {
+    /// Many lines wait.
+    Hurry,
     /// Everything before this is written once it is answered.
     Flush(Sender<()>),
     /// The same, and the thread's end.
@@ -50,64 +65,100 @@ pub(super) fn start(
     writer: impl Write + Send + 'static,
     dropped_line: impl Fn(u64) -> String + Send + 'static,
 ) -> io::Result<(Lines, JoinHandle<()>)> {
-    let (queue, items) = bounded(QUEUE);
+    // The queue's bound is kept by `put`: a channel with 1,024 places would hold
+    // them from the start.
+    let (queue, items) = unbounded();
+    let (asks, asked) = bounded(4);
     let dropped = Arc::new(AtomicU64::new(0));
-    let lines = Lines { queue, dropped: Arc::clone(&dropped) };
+    let lines = Lines { queue, asks, dropped: Arc::clone(&dropped) };
     let thread =
-        threads::spawn("log", move || write_lines(writer, &items, &dropped, dropped_line))?;
+        threads::spawn("log", move || write_lines(writer, &items, &asked, &dropped, dropped_line))?;
     Ok((lines, thread))
 }
 
 impl Lines {
     /// Queues a line, which holds no newline. Never blocks.
     pub fn put(&self, line: String) {
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(Item::Line(line)) {
+        let waiting = self.queue.len();
+        if waiting >= QUEUE || self.queue.send(line).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+        if waiting == MANY {
+            let _ = self.asks.try_send(Ask::Hurry);
         }
     }
 
     /// Waits until everything so far is written, for `bound` at most. Returns whether it was.
     pub fn flush(&self, bound: Duration) -> bool {
-        self.ask(Item::Flush, bound)
+        self.ask(Ask::Flush, bound)
     }
 
     /// As [`Lines::flush`], and ends the thread. Later lines go nowhere.
     pub fn stop(&self, bound: Duration) -> bool {
-        self.ask(Item::Stop, bound)
+        self.ask(Ask::Stop, bound)
     }
 
-    fn ask(&self, item: fn(Sender<()>) -> Item, bound: Duration) -> bool {
+    fn ask(&self, ask: fn(Sender<()>) -> Ask, bound: Duration) -> bool {
         let deadline = Instant::now() + bound;
         let (done, answer) = bounded(1);
-        self.queue.send_deadline(item(done), deadline).is_ok()
+        self.asks.send_deadline(ask(done), deadline).is_ok()
             && answer.recv_deadline(deadline).is_ok()
     }
 }
 
 fn write_lines(
     mut writer: impl Write,
-    items: &Receiver<Item>,
+    items: &Receiver<String>,
+    asked: &Receiver<Ask>,
     dropped: &AtomicU64,
     dropped_line: impl Fn(u64) -> String,
 ) {
-    // A stderr that is closed or broken is nobody's business but its reader's.
-    let mut write = |mut line: String| {
-        line.push('\n');
-        let _ = writer.write_all(line.as_bytes());
+    let mut text = String::new();
+    // Several lines in one write, unless that is more than a pipe takes as one.
+    let mut put = |line: Option<String>| {
+        let length = line.as_ref().map_or(WHOLE, |line| line.len() + 1);
+        if text.len() + length > WHOLE && !text.is_empty() {
+            // A stderr that is closed or broken is nobody's business but its reader's.
+            let _ = writer.write_all(text.as_bytes());
+            text = String::new();
+        }
+        if let Some(line) = line {
+            text.push_str(&line);
+            text.push('\n');
+        }
     };
-    while let Ok(item) = receive(items) {
-        match item {
-            Item::Line(line) => write(line),
-            Item::Flush(done) => drop(done.send(())),
-            Item::Stop(done) => {
+    loop {
+        let (line, ask) = select! {
+            recv(items) -> line => (line.ok(), None),
+            recv(asked) -> ask => (None, ask.ok()),
+        };
+        // Nobody is left to say anything.
+        if line.is_none() && ask.is_none() {
+            return;
+        }
+        // A bound: who logs without end must not keep an answer waiting.
+        line.into_iter().chain(items.try_iter().take(QUEUE)).for_each(|line| put(Some(line)));
+        put(None);
+        let count = dropped.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            put(Some(dropped_line(count)));
+            put(None);
+        }
+        let ask = ask.or_else(|| receive_until(asked, Some(Instant::now() + SPELL)).ok());
+        match ask {
+            Some(Ask::Flush(done)) => {
+                items.try_iter().take(QUEUE).for_each(|line| put(Some(line)));
+                put(None);
+                let _ = done.send(());
+            }
+            Some(Ask::Stop(done)) => {
+                items.try_iter().take(QUEUE).for_each(|line| put(Some(line)));
+                put(None);
                 let _ = done.send(());
                 return;
             }
-        }
-        let count = dropped.swap(0, Ordering::Relaxed);
-        if count > 0 {
-            write(dropped_line(count));
+            Some(Ask::Hurry) | None => {}
         }
     }
 }
@@ -238,12 +289,13 @@ mod tests {
 
     #[test]
     fn pieces_become_one_line() {
-        let (queue, items) = bounded(4);
-        let lines = Lines { queue, dropped: Arc::default() };
+        let (queue, items) = unbounded();
+        let (asks, _asked) = bounded(1);
+        let lines = Lines { queue, asks, dropped: Arc::default() };
         let mut writer = LineWriter::new(lines);
         write!(writer, "a={} ", 1).unwrap();
         assert!(items.is_empty());
         writeln!(writer, "b={}", 2).unwrap();
-        assert!(matches!(items.try_recv(), Ok(Item::Line(line)) if line == "a=1 b=2"));
+        assert_eq!(items.try_recv().as_deref(), Ok("a=1 b=2"));
     }
 }

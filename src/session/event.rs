@@ -100,6 +100,7 @@ impl Inbox {
     /// Puts an event in. An ended worker simply does not hear it.
     pub fn tell(&self, event: Event) {
         let _ = self.events.send(Box::new(event));
+        self.facts.worker.wake();
     }
 
     /// Passes a repeated `session.create` on, unless one is on its way already.

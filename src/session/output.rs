@@ -118,10 +118,16 @@ impl SessionOutput {
         }
     }
 
-    /// `turn.started`
+    /// `turn.started`. It goes out with what follows it, or with
+    /// [`SessionOutput::hasten`]: the agent's answer is often there at once.
     pub fn turn_started(&self, in_response_to: &str) {
         let frame = outbound::turn_started(&self.session_id, in_response_to);
-        self.send(frame, EntryKind::TurnStarted, None);
+        self.lane.send_later(Entry { frame, kind: EntryKind::TurnStarted, on_confirmed: None });
+    }
+
+    /// What was to go out with something else goes out now.
+    pub fn hasten(&self) {
+        self.lane.hasten();
     }
 
     /// The `turn.completed` that [`SessionOutput::turn_completed`] sends: the
@@ -133,7 +139,14 @@ impl SessionOutput {
     /// Sends a prepared `turn.completed`. `on_confirmed` runs in the link
     /// writer's thread once the hub has handled it, and must not block.
     pub fn turn_completed(&self, frame: Frame, on_confirmed: impl FnOnce() + Send + 'static) {
-        self.send(frame, EntryKind::TurnCompleted, Some(Box::new(on_confirmed)));
+        self.turn_replaced(frame, on_confirmed);
+        self.hasten();
+    }
+
+    /// The same where the `turn.started` of the next turn follows at once.
+    pub fn turn_replaced(&self, frame: Frame, on_confirmed: impl FnOnce() + Send + 'static) {
+        let on_confirmed: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(on_confirmed));
+        self.lane.send_later(Entry { frame, kind: EntryKind::TurnCompleted, on_confirmed });
     }
 
     /// `permission.request`
@@ -204,11 +217,18 @@ impl SessionOutput {
 
     /// Sends one chunk, which does not end within a character unless nothing follows.
     pub(super) fn send_chunk(&self, channel: &Channel, chunk: Chunk<'_>) {
+        self.send_chunk_later(channel, chunk);
+        self.hasten();
+    }
+
+    /// The same for a chunk that goes out with what follows it.
+    pub(super) fn send_chunk_later(&self, channel: &Channel, chunk: Chunk<'_>) {
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
         let mut frame = OutputFrame::begin(&self.session_id, seq, channel, chunk.len());
         frame.push(chunk.waiting);
         frame.push(chunk.new);
-        self.send(frame.finish(), EntryKind::Output, None);
+        let frame = frame.finish();
+        self.lane.send_later(Entry { frame, kind: EntryKind::Output, on_confirmed: None });
     }
 
     fn send_text(&self, channel: &Channel, text: &str) {

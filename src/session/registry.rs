@@ -12,12 +12,16 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+use crate::receive::Sleeper;
+
 /// Ended sessions that can be made again.
 pub const MAX_REMEMBERED: usize = 4096;
 
 /// What a session's worker lets others see.
 #[derive(Debug)]
 pub struct Facts {
+    /// The worker's thread.
+    pub worker: Sleeper,
     base: Instant,
     active_ms: AtomicU64,
     /// A turn is open, or messages wait. Written by [`Facts::show_busy`].
@@ -46,6 +50,7 @@ impl Facts {
     /// Facts of a session that is active now.
     pub fn new(now: Instant) -> Self {
         Self {
+            worker: Sleeper::default(),
             base: now,
             active_ms: AtomicU64::new(0),
             busy: AtomicBool::new(false),

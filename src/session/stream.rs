@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::gather::Gather;
+use super::gather::{Chunk, Gather};
 use super::output::SessionOutput;
 use crate::protocol::outbound::Channel;
 
@@ -49,5 +49,14 @@ impl OutputStream {
     pub fn finish(&mut self) {
         let Self { output, channel, gather } = self;
         gather.finish(|chunk| output.send_chunk(channel, chunk));
+    }
+
+    /// The end of a turn: what there is goes out with the session's word that
+    /// the turn is over, which must follow. `whole`: as [`OutputStream::finish`],
+    /// else as [`OutputStream::flush`].
+    pub fn end_turn(&mut self, whole: bool, now: Instant) {
+        let Self { output, channel, gather } = self;
+        let emit = |chunk: Chunk<'_>| output.send_chunk_later(channel, chunk);
+        if whole { gather.finish(emit) } else { gather.flush(now, emit) }
     }
 }

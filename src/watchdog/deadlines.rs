@@ -76,6 +76,10 @@ impl Deadlines {
     }
 
     fn compact(&mut self) {
+        // What grew for a crowd is given back when the crowd has gone.
+        if self.armed.capacity() > 64 && self.armed.len() * 4 < self.armed.capacity() {
+            self.armed.shrink_to(self.armed.len() * 2);
+        }
         if self.heap.len() > 64 + 2 * self.armed.len() {
             self.heap = self
                 .armed

@@ -41,8 +41,15 @@ impl Listener {
     /// `whole`: nothing of a character cut short can follow any more.
     pub fn turn_ended(&mut self, end: TurnEnd, whole: bool, now: Instant) {
         self.tell_dropped();
-        self.flush(whole, now);
+        for stream in &mut self.streams {
+            stream.end_turn(whole, now);
+        }
         self.events.tell(AgentEvent::TurnEnded(end));
+    }
+
+    /// What was to go out with something else goes out now.
+    pub fn hasten(&self) {
+        self.output.hasten();
     }
 
     /// What a turn left running is over.

@@ -129,6 +129,10 @@ impl Agent for CliAgent {
     fn interrupts(&self) -> bool {
         true
     }
+
+    fn announces(&self) -> bool {
+        true
+    }
 }
 
 impl Drop for CliAgent {

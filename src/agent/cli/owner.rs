@@ -105,6 +105,8 @@ struct OpenTurn {
     turn: u64,
     /// When to look whether the process waits for input; `None`: never.
     looks: Option<Schedule>,
+    /// Its start has not been sent on its way.
+    unannounced: bool,
 }
 
 /// How a turn ends.
@@ -152,9 +154,9 @@ pub struct Owner {
 
 impl Owner {
     /// An owner without a process; `waker` wakes the thread it will run in.
-    pub fn new(kit: Kit, endpoint: Arc<Endpoint>, whose: Whose, waker: Waker) -> Self {
+    pub fn new(kit: Kit, endpoint: Arc<Endpoint>, whose: Whose, waker: Waker) -> Box<Self> {
         let audience = Audience::new(matches!(whose, Whose::Shared { .. }));
-        Self {
+        Box::new(Self {
             kit,
             endpoint,
             whose,
@@ -170,7 +172,7 @@ impl Owner {
             past: None,
             left: Vec::new(),
             closing: false,
-        }
+        })
     }
 
     /// Looks whether the process could be started.
@@ -185,6 +187,7 @@ impl Owner {
     ///
     /// # Errors
     /// In words for the user.
+    #[inline(never)]
     pub fn start(&self) -> Result<Child, StartError> {
         self.kit.launch(&self.plan()?, self.waker.clone())
     }
@@ -209,7 +212,8 @@ impl Owner {
     }
 
     /// The whole life of the thread, with the process that was started already.
-    pub fn run(mut self, mut child: Option<Child>, inbox: &Inbox<Command>) {
+    /// In a box, for the stack to stay small.
+    pub fn run(mut self: Box<Self>, mut child: Option<Child>, inbox: &Inbox<Command>) {
         // What a process says before its session is announced stays in its pipes.
         if let Some(child) = &mut child {
             match inbox.wait() {
@@ -219,7 +223,7 @@ impl Owner {
         }
         loop {
             if let Some(child) = child.take() {
-                let ended = pump::run(child, &mut self, inbox);
+                let ended = pump::run(child, &mut *self, inbox);
                 self.ended(ended);
             }
             if self.closing {
@@ -254,7 +258,21 @@ impl Owner {
         child.pipes.stdin.push(piece);
         self.running_from = None;
         let looks = self.input.is_some().then(|| Schedule::starting(now));
-        self.turn = Some(OpenTurn { from, turn, looks });
+        self.turn = Some(OpenTurn { from, turn, looks, unannounced: true });
+        if self.input.is_none() {
+            self.announce();
+        }
+    }
+
+    /// The turn's start goes out, if it has not: with the first output, or when
+    /// the process is first looked at. A quick answer costs one packet so.
+    fn announce(&mut self) {
+        if let Some(open) = &mut self.turn
+            && std::mem::take(&mut open.unannounced)
+            && let Some(listener) = self.audience.listener(open.from)
+        {
+            listener.hasten();
+        }
     }
 
     /// Ends the open turn, if there is one.
@@ -304,6 +322,7 @@ impl Owner {
 
     // The process.
 
+    #[inline(never)]
     fn without_process(&mut self, command: Command) -> Option<Child> {
         match command {
             Command::Join(listener) => self.audience.join(*listener),
@@ -322,6 +341,10 @@ impl Owner {
     }
 
     fn start_for(&mut self, message: Message) -> Option<Child> {
+        // A start takes a while.
+        if let Some(listener) = self.audience.listener(message.from) {
+            listener.hasten();
+        }
         match self.start() {
             Ok(child) => {
                 if let Some(Past { exit_code }) = self.past {
@@ -350,6 +373,7 @@ impl Owner {
         }
     }
 
+    #[inline(never)]
     fn ended(&mut self, ended: Ended) {
         let Ended { exit_code, unread, rest } = ended;
         info!(
@@ -418,7 +442,7 @@ impl Owner {
     }
 
     /// Ends what a process that is gone may have left, and tells everybody.
-    fn leave_nothing(mut self) {
+    fn leave_nothing(mut self: Box<Self>) {
         let kill_at = Instant::now() + GRACE;
         for family in self.left.drain(..) {
             let ended = end::end(family, kill_at);
@@ -456,6 +480,11 @@ impl Duty for Owner {
         match command {
             Command::Join(listener) => self.audience.join(*listener),
             _ if child.is_leaving() && self.is_for_the_next(&command) => {
+                if let Command::Turn(message) = &command
+                    && let Some(listener) = self.audience.listener(message.from)
+                {
+                    listener.hasten();
+                }
                 self.later.push_back(command);
             }
             Command::Turn(message) => self.open_turn(message, child),
@@ -491,6 +520,10 @@ impl Duty for Owner {
 
     fn output(&mut self, stream: Stream, bytes: &[u8], now: Instant) {
         self.audience.push(stream, bytes, now);
+        if self.audience.due().is_none() {
+            // It went out with this output.
+            self.announce();
+        }
         self.stirred(now);
     }
 
@@ -510,5 +543,6 @@ impl Duty for Owner {
     fn time(&mut self, child: &mut Child, now: Instant) {
         self.audience.send_due(now);
         self.look(child, now);
+        self.announce();
     }
 }

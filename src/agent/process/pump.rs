@@ -7,7 +7,8 @@
 //!
 //! Cost of a byte: the kernel's copy into the reading buffer here, and one
 //! pass from there into the frame (by the profile's stream). The buffer holds
-//! what a pipe holds, and is given back as soon as a wait finds no output.
+//! what is there at first and what a pipe holds from then on, and is given back
+//! as soon as a wait finds no output.
 
 use std::io;
 use std::mem;
@@ -20,8 +21,9 @@ use super::end::{self, Ending, Progress};
 use super::family::Family;
 use super::pipes::Pipes;
 use super::reaper::{ExitWatch, Pid, exit_code};
-use super::stream::{READ, Read, Stream, Wanted};
+use super::stream::{Read, Stream, Wanted};
 use crate::receive::receive;
+use crate::resident;
 use crate::wake::{self, WakeFd, Waker};
 
 /// Full buffers taken from one stream before anything else is looked at.
@@ -273,11 +275,14 @@ impl<C> Inbox<C> {
     }
 }
 
-/// Runs the pipe thread of one child until it and its output have ended.
+/// Runs the pipe thread of one child until it and its output have ended. In a
+/// frame of its own: most of its life the thread waits in here.
+#[inline(never)]
 pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -> Ended {
     let mut course = Course::new();
     let mut buffer = Vec::new();
     let mut asked_for_room = false;
+    let mut quiet = false;
     duty.started(&mut child);
     // What came before the child did not necessarily leave a wake-up.
     take_commands(&mut child, duty, inbox);
@@ -315,6 +320,9 @@ pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -
         let wake_at = [ending_until, held_until, duty.due()].into_iter().flatten().min();
         if wake_at.is_none() {
             buffer = Vec::new();
+            if quiet {
+                resident::give_back_stack();
+            }
         }
         let limit = wake_at.map(|at| at.saturating_duration_since(now));
         let ending = match &child.processes {
@@ -329,7 +337,8 @@ pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -
             take_commands(&mut child, duty, inbox);
         }
         let now = Instant::now();
-        if ready.readable == [false; 2] {
+        quiet = ready.readable == [false; 2];
+        if quiet {
             buffer = Vec::new();
         }
         for stream in Stream::BOTH {
@@ -372,7 +381,7 @@ fn read<D: Duty>(
         }
         let Read::Bytes(length) = child.pipes.read(stream, buffer) else { return };
         duty.output(stream, buffer, now);
-        if length < READ {
+        if length < buffer.capacity() {
             return;
         }
     }

@@ -96,6 +96,7 @@ impl Kit {
     ///
     /// # Errors
     /// In words for the user.
+    #[inline(never)]
     pub fn launch(&self, plan: &SpawnPlan, waker: Waker) -> Result<Child, StartError> {
         let launched = self.launcher.launch(plan).map_err(StartError::Launch)?;
         let (pipes, exit, family) = launched.into_parts(&waker).map_err(StartError::Pipes)?;

@@ -27,6 +27,10 @@ pub const CEILING: usize = 16 * 1024 * 1024;
 /// A link with a shorter pong time is short: the floor carries 32 MB/s over it.
 const SHORT: Duration = Duration::from_millis(8);
 
+/// A steady trickle of small entries is pinged ten times a second and not fifty:
+/// so many times [`PingTimes::soon`] lie between two pings at least.
+const SPREAD: u32 = 5;
+
 /// How long a measured rate counts before a lower one replaces it.
 const RATE_MEMORY: Duration = Duration::from_secs(5);
 
@@ -132,6 +136,11 @@ impl Pace {
         self.hurried = true;
     }
 
+    /// Whether every entry is pinged at once.
+    pub fn is_hurried(&self) -> bool {
+        self.hurried
+    }
+
     /// Entries handed whole to this connection so far.
     pub fn finished(&self) -> u64 {
         self.finished
@@ -151,7 +160,8 @@ impl Pace {
         let connected = self.connected?;
         let soon = self.unpinged_since.map(|since| {
             let at_once = self.hurried || self.urgent || self.unpinged >= self.limit() / 4;
-            if at_once { since } else { since + self.times.soon }
+            let spread = self.last_ping.map_or(since, |last| last + SPREAD * self.times.soon);
+            if at_once { since } else { spread.max(since + self.times.soon) }
         });
         let Some(last) = self.last_ping else { return Some(connected) };
         let again = last + if unconfirmed { self.times.waiting } else { self.times.idle };
@@ -257,12 +267,25 @@ mod tests {
     #[test]
     fn entries_close_together_share_one_ping_after_20_ms() {
         let (mut pace, start) = connected();
-        pace.finish(100, false, start + 5 * MS);
-        pace.finish(100, false, start + 15 * MS);
-        assert_eq!(pace.next_ping(true), Some(start + 25 * MS));
-        pace.ping(start + 25 * MS);
-        assert_eq!(pace.next_ping(true), Some(start + 25 * MS + Duration::from_secs(1)));
-        assert_eq!(pace.next_ping(false), Some(start + 25 * MS + Duration::from_secs(30)));
+        pace.finish(100, false, start + 105 * MS);
+        pace.finish(100, false, start + 115 * MS);
+        assert_eq!(pace.next_ping(true), Some(start + 125 * MS));
+        pace.ping(start + 125 * MS);
+        assert_eq!(pace.next_ping(true), Some(start + 125 * MS + Duration::from_secs(1)));
+        assert_eq!(pace.next_ping(false), Some(start + 125 * MS + Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_trickle_is_pinged_ten_times_a_second() {
+        let (mut pace, start) = connected();
+        for n in 1..=100 {
+            let now = start + 10 * n * MS;
+            if pace.next_ping(true).is_some_and(|at| at <= now) {
+                pace.ping(now);
+            }
+            pace.finish(100, false, now);
+        }
+        assert_eq!(pace.number(), 11, "the first one came with the connection");
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl Window {
             |waiter: &Waiter| Arc::ptr_eq(&waiter.lane, lane) && waiter.waker.is_same(&waker);
         if !queue.waiters.iter().any(known) {
             queue.waiters.push(Waiter { lane: Arc::clone(lane), waker });
+            self.room_wanted = true;
         }
         self.line_up(session);
         // What it waited for may have come before it asked, when nothing is left

@@ -1,5 +1,6 @@
 //! How a session begins, and what is done when it has ended.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -148,6 +149,9 @@ impl Dispatcher {
             live.handle
         });
         if let Some(handle) = itself.or_else(|| self.closing.remove(&number)) {
+            if self.closing.is_empty() {
+                self.closing = HashMap::new();
+            }
             // What came after its last look belongs to the session all the same.
             for event in handle.unread.try_iter() {
                 match *event {
@@ -181,6 +185,7 @@ impl Dispatcher {
             }
         }
         self.report_drained();
+        self.settle();
     }
 
     pub(super) fn report_drained(&self) {

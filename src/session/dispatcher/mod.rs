@@ -14,9 +14,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, unbounded};
 use log::{debug, info, warn};
 
 use super::admission::Admission;
@@ -33,8 +33,12 @@ use crate::hub::outbox::Outbox;
 use crate::logging::Quoted;
 use crate::protocol::inbound::{FileUpload, Inbound, UserMessage};
 use crate::protocol::outbound;
+use crate::resident;
 use crate::secret::Secret;
 use crate::watchdog::WatchdogHandle;
+
+/// How long there must have been no session before memory is given back for it.
+const SETTLE: Duration = Duration::from_millis(900);
 
 /// What the dispatcher is made from.
 pub struct Args {
@@ -96,6 +100,7 @@ pub fn run(args: Args) {
         link_changed: args.link_changed,
         draining: None,
         shutdown: None,
+        settled: never(),
         totals: Totals::default(),
     };
     while !dispatcher.finished() {
@@ -104,6 +109,7 @@ pub fn run(args: Args) {
             recv(args.requests) -> request => request.map(Happening::Asked),
             recv(ended_sessions) -> ended => ended.map(Happening::Ended),
             recv(idle_sessions) -> idle => idle.map(|()| Happening::Idle),
+            recv(dispatcher.settled) -> at => at.map(|_| Happening::Settled),
         };
         // A sender that is gone can only be the runtime's own end.
         let Ok(event) = event else { break };
@@ -117,6 +123,8 @@ enum Happening {
     Ended(Ended),
     /// While draining: a session has nothing open any more.
     Idle,
+    /// [`SETTLE`] has passed since there was no session left.
+    Settled,
 }
 
 /// A worker's last word.
@@ -150,11 +158,21 @@ struct Dispatcher {
     link_changed: Box<dyn Fn(bool) + Send>,
     draining: Option<Sender<()>>,
     shutdown: Option<Sender<()>>,
+    /// Ticks once, when what a start or a crowd of sessions used can be given back.
+    settled: Receiver<Instant>,
     /// Of sessions that are not live any more, and of those that never were.
     totals: Totals,
 }
 
 impl Dispatcher {
+    /// Where there is no session, memory that only sessions or a start need is
+    /// given back in a moment.
+    fn settle(&mut self) {
+        if self.registry.is_empty() && self.closing.is_empty() {
+            self.settled = after(SETTLE);
+        }
+    }
+
     fn finished(&self) -> bool {
         self.shutdown.is_some() && self.registry.is_empty() && self.closing.is_empty()
     }
@@ -163,10 +181,21 @@ impl Dispatcher {
         match event {
             Happening::Hub(HubEvent::Message(message)) => self.message(message),
             Happening::Hub(HubEvent::Lost) => self.link_lost(),
-            Happening::Hub(HubEvent::Registered { .. }) => (self.link_changed)(true),
+            Happening::Hub(HubEvent::Registered { first }) => {
+                (self.link_changed)(true);
+                if first {
+                    self.settle();
+                }
+            }
             Happening::Asked(request) => self.request(request),
             Happening::Ended(ended) => self.session_ended(ended),
             Happening::Idle => self.report_drained(),
+            Happening::Settled => {
+                self.settled = never();
+                if self.registry.is_empty() && self.closing.is_empty() {
+                    resident::give_back_code();
+                }
+            }
         }
         if self.finished()
             && let Some(done) = &self.shutdown

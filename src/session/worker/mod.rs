@@ -23,6 +23,7 @@
 
 mod limits;
 mod opening;
+mod turns;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,12 +39,13 @@ use super::output::SessionOutput;
 use super::permissions::Permissions;
 use super::registry::Facts;
 use crate::agent::workshop::Workshop;
-use crate::agent::{Agent, AgentEvent, FileUse, TurnEnd, TurnMessage};
-use crate::config::{Endpoint, Profile, Runtime};
+use crate::agent::{Agent, AgentEvent, FileUse};
+use crate::config::{Endpoint, Runtime};
 use crate::files::Files;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
-use crate::receive::receive;
+use crate::receive::receive_parked;
+use crate::resident;
 use crate::state::Journal;
 use crate::watchdog::Reason;
 
@@ -96,6 +98,7 @@ pub struct Args {
 /// still unread in its inbox.
 pub fn run(args: Args) -> Vec<Event> {
     let events = args.events.clone();
+    args.facts.worker.is_here();
     let mut worker = match opening::open(args) {
         Ok(worker) => worker,
         Err(refused) => {
@@ -103,10 +106,15 @@ pub fn run(args: Args) -> Vec<Event> {
             return Vec::new();
         }
     };
+    resident::give_back_stack();
     while worker.state != State::Ended {
         // The inbox cannot be disconnected: the worker holds a sender itself.
-        let Ok(event) = receive(&events) else { break };
+        let Ok(event) = receive_parked(&events) else { break };
         worker.handle(*event);
+        // A session between two turns has often a long time before it.
+        if worker.turn.is_none() && events.is_empty() {
+            resident::give_back_stack();
+        }
     }
     worker.leave()
 }
@@ -187,95 +195,15 @@ impl Worker {
         if self.state == State::Closing {
             return self.unheard.push(Event::Message(message));
         }
-        if self.turn.is_none() {
-            self.start_turn(message);
-        } else if self.agent.interrupts() {
-            // It waits meanwhile, so that nobody takes the session for an idle one.
-            self.queue.push_back(message);
-            self.complete_turn(None);
-            self.start_next();
+        if self.turn.is_none() || self.agent.interrupts() {
+            let replaced = self.take_turn(None);
+            self.start_turn(message, replaced);
         } else if self.queue.len() >= QUEUE {
             self.facts.refused.fetch_add(1, Ordering::Relaxed);
             self.output.refuse_message(&message.message_id, &notices::queue_full(QUEUE));
         } else {
             self.shared.journal.queued(&self.session_id, &message.message_id);
             self.queue.push_back(message);
-        }
-    }
-
-    fn start_turn(&mut self, message: Incoming) {
-        let Incoming { message_id, content, permit } = message;
-        let now = Instant::now();
-        self.turns += 1;
-        self.facts.begin_turn(now);
-        self.facts.uncertain.store(false, Ordering::Relaxed);
-        self.state = State::Turn;
-        // A session in use makes room for nobody, from before anyone hears of its turn.
-        self.facts.show_busy(true);
-        // Written down first, so that the end outlives this process.
-        self.shared.journal.turn_opened(&self.session_id, &message_id, &self.endpoint.id);
-        self.output.turn_started(&message_id);
-        info!("turn started session={} message={}", Quoted(&self.session_id), Quoted(&message_id));
-        self.turn = Some(OpenTurn {
-            number: self.turns,
-            message_id: Arc::clone(&message_id),
-            stopping: false,
-        });
-        match &self.endpoint.profile {
-            Profile::Cli(_) => {
-                self.deadlines.arm(Reason::IdleTurn, self.turns, now + self.idle_timeout());
-            }
-            Profile::Job(job) => {
-                self.deadlines.arm(Reason::MaxRuntime, self.turns, now + job.max_runtime);
-            }
-            Profile::Http(_) | Profile::External(_) => {}
-        }
-        self.agent.message(TurnMessage { turn: self.turns, message_id, content, permit });
-    }
-
-    /// Says the end of the open turn; its output has been given to the lane before.
-    fn complete_turn(&mut self, exit_code: Option<i32>) {
-        let Some(turn) = self.turn.take() else { return };
-        self.deadlines.disarm(Reason::IdleTurn);
-        self.deadlines.disarm(Reason::MaxRuntime);
-        self.deadlines.disarm(Reason::StopGrace);
-        self.state = if self.state == State::Closing { State::Closing } else { State::Idle };
-        info!(
-            "turn completed session={} message={} exit_code={}",
-            Quoted(&self.session_id),
-            Quoted(&turn.message_id),
-            exit_code.map_or_else(|| "none".into(), |code| code.to_string())
-        );
-        // Whoever hears of the end may count on it.
-        self.facts.end_turn();
-        self.show_busy();
-        let frame = self.output.prepare_turn_completed(&turn.message_id, exit_code);
-        self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
-        let journal = self.shared.journal.clone();
-        let session_id = Arc::clone(&self.session_id);
-        let confirmed = move || journal.turn_confirmed(&session_id, &turn.message_id);
-        self.output.turn_completed(frame, confirmed);
-    }
-
-    fn turn_ended(&mut self, end: TurnEnd) {
-        // The end of a turn that a newer message already replaced.
-        if self.turn.as_ref().is_none_or(|turn| turn.number != end.turn) {
-            return;
-        }
-        if let Some(note) = end.note {
-            self.output.system(&note);
-        }
-        self.facts.uncertain.store(end.running, Ordering::Relaxed);
-        self.complete_turn(end.exit_code);
-        self.touch();
-        if self.state == State::Idle {
-            self.start_next();
-        }
-    }
-
-    fn start_next(&mut self) {
-        if let Some(next) = self.queue.pop_front() {
-            self.start_turn(next);
         }
     }
 

@@ -21,8 +21,10 @@ pub(super) struct Refused {
     error: String,
 }
 
-/// Opens the session's agent, and says whether that worked.
-pub(super) fn open(args: Args) -> Result<Worker, Refused> {
+/// Opens the session's agent, and says whether that worked. What it needs of the
+/// stack must not be in the frame that the worker then waits in.
+#[inline(never)]
+pub(super) fn open(args: Args) -> Result<Box<Worker>, Refused> {
     let Args { session_id, user_id, endpoint, output, facts, inbox, deadlines, shared, .. } = args;
     let upload_dir = shared.files.session_dir(&endpoint.id, &session_id);
     let made = upload_dir.is_ok();
@@ -67,7 +69,7 @@ pub(super) fn open(args: Args) -> Result<Worker, Refused> {
     if args.announce {
         output.session_created(Ok(()));
     }
-    let mut worker = Worker {
+    let mut worker = Box::new(Worker {
         session_id,
         endpoint,
         output,
@@ -83,7 +85,7 @@ pub(super) fn open(args: Args) -> Result<Worker, Refused> {
         permissions: Permissions::default(),
         ending: None,
         unheard: Vec::new(),
-    };
+    });
     worker.agent.ready();
     worker.arm_inactivity(Instant::now());
     Ok(worker)

@@ -40,7 +40,7 @@ impl Machine {
         let run = Run { nonce: pid.to_string(), pid };
         begin_run(&mut ledger, run.clone());
         posted.push(Record::Run(run));
-        let mailbox = Arc::new(Mailbox::new(ledger).0);
+        let mailbox = Arc::new(Mailbox::new(ledger));
         let failing = Arc::new(AtomicBool::new(false));
         let now = Instant::now();
         let writer = Writer::new(Arc::clone(&mailbox), segments, Arc::clone(&failing), now);

@@ -267,6 +267,10 @@ impl Ledger {
             let before = session.turns.len();
             session.turns.retain(|turn| turn.message() != message.message_id);
             self.turns -= before - session.turns.len();
+            if session.turns.is_empty() {
+                // A session that is only remembered keeps no room for turns.
+                session.turns = Vec::new();
+            }
             self.drop_if_empty(&message.session_id);
         }
     }

@@ -7,14 +7,16 @@
 //! The lock is held for copying and encoding in memory, never for I/O.
 
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::Instant;
 
 use super::ledger::Ledger;
 use super::lines::encode;
 use super::records::Record;
 use super::segments::Synced;
+use crate::receive::Sleeper;
 
 /// Unwritten records, in bytes; beyond it a snapshot takes their place.
 const MOST_PENDING: usize = 256 * 1024;
@@ -26,11 +28,14 @@ pub(super) enum Urgency {
     Now,
     /// May go with what is written next, within a second: saves a thread switch.
     Soon,
+    /// Whoever posts it posts one that wakes the thread right behind it.
+    WithNext,
 }
 
 pub(super) struct Mailbox {
     state: Mutex<State>,
-    nudge: Sender<()>,
+    /// The journal's thread.
+    pub(super) sleeper: Sleeper,
 }
 
 #[derive(Default)]
@@ -49,23 +54,51 @@ pub(super) struct News {
     /// Too many came: only a snapshot says it all.
     pub(super) overflowed: bool,
     /// Told when the records have been written, or cannot be.
-    pub(super) waiters: Vec<Sender<()>>,
+    pub(super) waiters: Vec<Written>,
     /// The sync that was under way is done.
     pub(super) synced: Option<std::io::Result<Synced>>,
     /// The thread shall write what is left, and end.
     pub(super) closing: bool,
 }
 
+/// What one thread waits for: its record has been written, or cannot be.
+#[derive(Clone)]
+pub(super) struct Written(Arc<(AtomicBool, Thread)>);
+
+impl Written {
+    /// For this thread to wait for.
+    pub(super) fn new() -> Self {
+        Self(Arc::new((AtomicBool::new(false), thread::current())))
+    }
+
+    /// Ends the wait.
+    pub(super) fn tell(&self) {
+        self.0.0.store(true, Ordering::Release);
+        self.0.1.unpark();
+    }
+
+    /// Waits until `deadline` at most. Returns whether it was told.
+    pub(super) fn wait(&self, deadline: Instant) -> bool {
+        while !self.0.0.load(Ordering::Acquire) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            thread::park_timeout(left);
+        }
+        true
+    }
+}
+
 impl Mailbox {
-    /// The mailbox, and what wakes its thread.
-    pub(super) fn new(ledger: Ledger) -> (Self, Receiver<()>) {
-        let (nudge, nudges) = bounded(1);
+    /// A mailbox whose thread is not known yet.
+    pub(super) fn new(ledger: Ledger) -> Self {
         let state = State { ledger, ..State::default() };
-        (Self { state: Mutex::new(state), nudge }, nudges)
+        Self { state: Mutex::new(state), sleeper: Sleeper::default() }
     }
 
     /// Makes a record true and has it written.
-    pub(super) fn post(&self, record: Record, urgency: Urgency, waiter: Option<Sender<()>>) {
+    pub(super) fn post(&self, record: Record, urgency: Urgency, waiter: Option<Written>) {
         let mut state = self.lock();
         if !state.news.overflowed {
             encode(&record, &mut state.news.records);
@@ -73,9 +106,13 @@ impl Mailbox {
         }
         state.ledger.apply(record);
         state.news.waiters.extend(waiter);
-        let sleeps = urgency == Urgency::Now || !state.soon_awake;
+        let wakes = match urgency {
+            Urgency::Now => true,
+            Urgency::Soon => !state.soon_awake,
+            Urgency::WithNext => false,
+        };
         drop(state);
-        if sleeps {
+        if wakes {
             self.wake();
         }
     }
@@ -122,8 +159,7 @@ impl Mailbox {
     }
 
     fn wake(&self) {
-        // Full means that it has been woken already.
-        let _ = self.nudge.try_send(());
+        self.sleeper.wake();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

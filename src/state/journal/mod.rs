@@ -33,21 +33,20 @@ mod thread_tests;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use log::{error, info, warn};
 
 use self::ledger::{Ledger, Recovery};
-use self::mailbox::{Mailbox, Urgency};
+use self::mailbox::{Mailbox, Urgency, Written};
 use self::records::{EndedTurn, MessageRef, OpenTurn, Record, RememberedSession, Run, Undelivered};
 use self::segments::Segments;
 use self::store::Store;
 use self::writer::Writer;
 use super::disk::DiskHandle;
 use crate::protocol::outbound::Frame;
-use crate::receive::receive_until;
 use crate::threads;
 
 /// Longest time a sick disk holds a turn.
@@ -98,21 +97,13 @@ impl Journal {
             message_id: message_id.to_owned(),
             endpoint_id: endpoint_id.to_owned(),
         });
-        if shared.slow.load(Ordering::Relaxed) {
-            shared.mailbox.post(record, Urgency::Now, None);
-            return;
-        }
-        let (written, wait) = bounded(1);
-        shared.mailbox.post(record, Urgency::Now, Some(written));
-        let timed_out = receive_until(&wait, Some(Instant::now() + LONGEST_WAIT))
-            .is_err_and(|error| error.is_timeout());
-        if timed_out && !shared.slow.swap(true, Ordering::Relaxed) {
-            warn!("journal is slow, turns go on without waiting for it; check the disk");
-        }
+        shared.write_down(record);
     }
 
-    /// The turn is over; `completed` (and `note`, a `system` line before it) is
-    /// sent again exactly so after a restart, until [`Journal::turn_confirmed`].
+    /// `turn.completed` is about to be sent; waits as [`Journal::turn_opened`]
+    /// does, or a process killed right behind it would say another end.
+    /// `completed` (and `note`, a `system` line before it) is sent again exactly
+    /// so after a restart, until [`Journal::turn_confirmed`].
     pub fn turn_ended(
         &self,
         session_id: &str,
@@ -120,11 +111,22 @@ impl Journal {
         note: Option<&Frame>,
         completed: &Frame,
     ) {
-        self.post(Urgency::Now, || {
+        let Some(shared) = &self.0 else { return };
+        shared.write_down(Record::TurnEnded(EndedTurn {
+            session_id: session_id.to_owned(),
+            message_id: message_id.to_owned(),
+            note: note.cloned(),
+            completed: completed.clone(),
+        }));
+    }
+
+    /// The same where [`Journal::turn_opened`] follows at once, which has both written.
+    pub fn turn_replaced(&self, session_id: &str, message_id: &str, completed: &Frame) {
+        self.post(Urgency::WithNext, || {
             Record::TurnEnded(EndedTurn {
                 session_id: session_id.to_owned(),
                 message_id: message_id.to_owned(),
-                note: note.cloned(),
+                note: None,
                 completed: completed.clone(),
             })
         });
@@ -184,6 +186,21 @@ impl Journal {
     }
 }
 
+impl Shared {
+    /// Posts a record and waits until it is written, as far as the disk is well.
+    fn write_down(&self, record: Record) {
+        if self.slow.load(Ordering::Relaxed) {
+            return self.mailbox.post(record, Urgency::Now, None);
+        }
+        let written = Written::new();
+        self.mailbox.post(record, Urgency::Now, Some(written.clone()));
+        let in_time = written.wait(Instant::now() + LONGEST_WAIT);
+        if !in_time && !self.slow.swap(true, Ordering::Relaxed) {
+            warn!("journal is slow, turns go on without waiting for it; check the disk");
+        }
+    }
+}
+
 /// Reads what the last process left, and starts the journal of this one.
 /// Without a store, or with one that cannot even be read, the journal is off.
 ///
@@ -204,8 +221,7 @@ pub(super) fn start(
         }
     };
     let recovery = begin_run(&mut ledger, run);
-    let (mailbox, nudges) = Mailbox::new(ledger);
-    let mailbox = Arc::new(mailbox);
+    let mailbox = Arc::new(Mailbox::new(ledger));
     let failing = Arc::new(AtomicBool::new(false));
     let shared = Arc::new(Shared {
         mailbox: Arc::clone(&mailbox),
@@ -217,7 +233,7 @@ pub(super) fn start(
     let thread = threads::spawn("journal", {
         let shared = Arc::clone(&shared);
         move || {
-            write_all(writer, &shared, &nudges, &disk);
+            write_all(writer, &shared, &disk);
             // Not before: this is how the owner sees the end.
             drop(ending);
         }
@@ -239,7 +255,8 @@ fn begin_run(ledger: &mut Ledger, run: Run) -> Recovery {
     recovery
 }
 
-fn write_all(mut writer: Writer, shared: &Shared, nudges: &Receiver<()>, disk: &DiskHandle) {
+fn write_all(mut writer: Writer, shared: &Shared, disk: &DiskHandle) {
+    shared.mailbox.sleeper.is_here();
     loop {
         let now = Instant::now();
         let wrote = writer.step(now);
@@ -257,7 +274,10 @@ fn write_all(mut writer: Writer, shared: &Shared, nudges: &Receiver<()>, disk: &
         let soon = due.is_some_and(|due| due <= now + Duration::from_secs(1));
         if shared.mailbox.may_sleep(soon) {
             // Woken or due, it looks at everything anyway.
-            let _ = receive_until(nudges, due);
+            match due {
+                Some(due) => thread::park_timeout(due.saturating_duration_since(Instant::now())),
+                None => thread::park(),
+            }
         }
     }
 }

@@ -77,7 +77,7 @@ impl Writer {
             self.fail(&error, now);
         }
         for waiter in &news.waiters {
-            let _ = waiter.try_send(());
+            waiter.tell();
         }
         let wrote = news.overflowed || !news.records.is_empty();
         news.records.clear();

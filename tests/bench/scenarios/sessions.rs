@@ -24,6 +24,7 @@ pub fn run(pass: &mut Pass<'_>) -> Outcome<()> {
     let mut sessions = stage.sessions("cat", 1)?;
     stage.echo(&sessions)?;
     let (threads, descriptors) = (procfs::threads(pid), procfs::descriptors(pid));
+    let first_memory = stage.memory()?;
     let others = count - 1.0;
 
     let cpu = stage.cpu();
@@ -35,7 +36,7 @@ pub fn run(pass: &mut Pass<'_>) -> Outcome<()> {
 
     // Turns end, the last pong comes, buffers are given back.
     stage::idle(scale.settle);
-    page.add(&SESSION_MEMORY, (stage.memory()? - idle_memory) / 1024.0 / count);
+    page.add(&SESSION_MEMORY, (stage.memory()? - first_memory) / 1024.0 / others);
     page.add(&SESSION_THREADS, (procfs::threads(pid) as f64 - threads as f64) / others);
     if let (Some(before), Some(now)) = (descriptors, procfs::descriptors(pid)) {
         // One here or there belongs to no session.

@@ -24,7 +24,7 @@ use rustix::process::{Pid, Signal};
 use super::cgroup::Groups;
 use super::end::{self, Ended};
 use super::family::Family;
-use super::order::{Failure, GroupOrder, HEADER, MOST, Order, READY};
+use super::order::{Failure, GroupOrder, HEADER, MOST, READY, Told};
 use super::original::Original;
 use super::pipes::Pipes;
 use super::reaper::{ExitWatch, Reaper};
@@ -140,8 +140,8 @@ impl Launcher {
     pub fn launch(&self, plan: &SpawnPlan) -> Result<Child, LaunchError> {
         let deadline = Instant::now() + LAUNCH_DEADLINE;
         let group = self.groups.as_ref().and_then(|groups| groups.make(&plan.mark, &plan.sandbox));
-        let order = Order {
-            plan: plan.clone(),
+        let order = Told {
+            plan,
             original: self.original,
             group: group.as_ref().map(|group| GroupOrder {
                 path: group.path().to_owned(),
@@ -264,7 +264,7 @@ fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// The order as it goes over the socket.
-fn encode(order: &Order) -> Result<Vec<u8>, LaunchError> {
+fn encode(order: &Told<'_>) -> Result<Vec<u8>, LaunchError> {
     let mut bytes = vec![0; HEADER];
     serde_json::to_writer(&mut bytes, order)
         .map_err(|error| LaunchError::Broken { source: error.into() })?;

@@ -29,8 +29,17 @@ pub(super) const HEADER: usize = 4;
 /// Longest order, in bytes. The kernel takes a few megabytes of arguments and environment.
 pub(super) const MOST: usize = 64 << 20;
 
-/// Everything the launcher has to know.
-#[derive(Debug, Serialize, Deserialize)]
+/// Everything the launcher has to know, as it is told.
+#[derive(Debug, Serialize)]
+pub(super) struct Told<'a> {
+    #[serde(with = "Plan")]
+    pub plan: &'a SpawnPlan,
+    pub original: Original,
+    pub group: Option<GroupOrder>,
+}
+
+/// The same as the launcher hears it.
+#[derive(Debug, Deserialize)]
 pub(super) struct Order {
     #[serde(with = "Plan")]
     pub plan: SpawnPlan,
@@ -100,7 +109,7 @@ mod tests {
             mark: Mark::next(),
         };
         let group = GroupOrder { path: odd.into(), bounds_memory: true, bounds_processes: false };
-        let sent = Order { plan: plan.clone(), original: Original::default(), group: Some(group) };
+        let sent = Told { plan: &plan, original: Original::default(), group: Some(group) };
         let mut came: Order = serde_json::from_slice(&serde_json::to_vec(&sent).unwrap()).unwrap();
         came.plan.mark = plan.mark.clone();
         assert_eq!(came.plan, plan);

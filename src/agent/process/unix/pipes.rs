@@ -13,6 +13,11 @@ use super::stdin::Stdin;
 use crate::agent::process::stream::{READ, Read, Ready, Stream, Wanted};
 use crate::wake::WakeFd;
 
+/// Memory for the first read after a pause, at least, and beyond what is there.
+/// Most answers are short, and hundreds of sessions that say a word at once need
+/// not have 64 KiB each.
+const LEAST: usize = 512;
+
 /// Our ends of a child's standard streams.
 #[derive(Debug)]
 pub struct Pipes {
@@ -30,8 +35,9 @@ impl Pipes {
         Self { stdin, outputs: [Some(stdout), stderr], left: None }
     }
 
-    /// Reads into `buffer` (empty, and given its memory here if it has none).
-    /// At the end of a stream it is closed.
+    /// Reads into `buffer`, which is given its memory here: room for what is
+    /// there where it has none, for [`READ`] once that was filled. At the end of
+    /// a stream it is closed.
     pub fn read(&mut self, stream: Stream, buffer: &mut Vec<u8>) -> Read {
         let output = &mut self.outputs[stream as usize];
         let mut left = self.left.as_mut().map(|left| &mut left[stream as usize]);
@@ -39,8 +45,11 @@ impl Pipes {
         if left.as_deref() == Some(&0) {
             return Read::Nothing;
         }
+        if buffer.len() == buffer.capacity() {
+            let more = if buffer.is_empty() { (unread(end) + LEAST).min(READ) } else { READ };
+            *buffer = Vec::with_capacity(more);
+        }
         buffer.clear();
-        buffer.reserve_exact(READ);
         loop {
             match rustix::io::read(&*end, spare_capacity(buffer)) {
                 Ok(1..) => {
