@@ -24,7 +24,7 @@ use crate::agent::process::end;
 use crate::agent::process::launch::Launcher;
 use crate::agent::process::reaper::Reaper;
 use crate::agent::workshop::Workshop;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::control::report::{self, Report};
 use crate::files::{FileLimits, Files, Keeper};
 use crate::hub::outbox::{EntryKind, Outbox};
@@ -110,6 +110,7 @@ pub struct Runtime {
     state: State,
     reaper: Reaper,
     workshop: Workshop,
+    files: Files,
     means: Means,
     _keeper: Keeper,
     watchdog: Watchdog,
@@ -127,7 +128,7 @@ impl Runtime {
         let reaper = launcher.reaper.clone();
         let (state, recovery) = open_state(&config, persistent)?;
         end_leftovers(&recovery, &launcher, &state);
-        let files = open_files(&config)?;
+        let files = open_files(&config.runtime)?;
         let keeper = Keeper::start(files.clone())?;
         let watchdog = Watchdog::start()?;
         let groups = launcher.groups.as_ref().map(|groups| groups.bounds());
@@ -149,9 +150,8 @@ impl Runtime {
             outbox,
             watchdog: watchdog.handle(),
             shared: worker::Shared {
-                runtime: Arc::new(config.runtime.clone()),
                 journal: state.journal(),
-                files,
+                files: files.clone(),
                 agents: workshop.clone(),
             },
             remembered: remembered(&recovery),
@@ -168,6 +168,7 @@ impl Runtime {
             state,
             reaper,
             workshop,
+            files,
             means,
             _keeper: keeper,
             watchdog,
@@ -178,12 +179,33 @@ impl Runtime {
 
     /// Takes a new configuration without ending sessions or the connection,
     /// where that is possible.
-    pub fn reload(&mut self, config: Config) {
+    pub fn reload(&mut self, mut config: Config) {
+        self.keep_what_holds_for_a_run(&mut config.runtime);
+        self.workshop.hide(&config.hub_variables);
+        self.files.set_limits(file_limits(&config.runtime));
+        self.hub.outbox().set_total_limit(config.runtime.max_buffered_bytes);
         self.hub.update(hub_settings(&config, &self.state));
         self.ask(Request::Reload(Box::new(config.clone())));
         support::announce(&config.endpoints, Support::here(), self.means);
         self.config = config;
         info!("configuration read again endpoints={}", self.config.endpoints.len());
+    }
+
+    /// Lock, socket, journal and uploads lie where they lay at the start.
+    fn keep_what_holds_for_a_run(&self, new: &mut config::Runtime) {
+        let old = &self.config.runtime;
+        for (field, changed) in [
+            ("id", new.id != old.id),
+            ("state_dir", new.state_dir != old.state_dir),
+            ("file_storage_path", new.file_storage_path != old.file_storage_path),
+        ] {
+            if changed {
+                warn!("runtime.{field} stays as it was until the next start");
+            }
+        }
+        new.id.clone_from(&old.id);
+        new.state_dir.clone_from(&old.state_dir);
+        new.file_storage_path.clone_from(&old.file_storage_path);
     }
 
     /// Ends one session. False when there is none of that id.
@@ -257,12 +279,15 @@ impl Runtime {
         let begun = Instant::now();
         let (done, all_closed) = bounded(1);
         self.ask(Request::Shutdown { done });
+        self.workshop.close();
         if all_closed.recv_deadline(begun + SESSIONS).is_err() {
             error!("some sessions did not end in time");
         } else if self.dispatcher.join().is_err() {
             error!("the dispatcher panicked");
         }
-        self.workshop.shutdown();
+        if !self.workshop.ended(begun + SESSIONS) {
+            error!("some shared agents did not end in time");
+        }
         // What shed every mark of its session is still beneath this process.
         let swept = end::sweep_descendants(&self.reaper, Instant::now());
         if swept.left > 0 {
@@ -293,15 +318,18 @@ fn open_state(config: &Config, persistent: bool) -> Result<(State, Recovery), St
     State::open(&config.runtime.state_dir, run).map_err(StartError::State)
 }
 
-fn open_files(config: &Config) -> Result<Files, StartError> {
-    let runtime = &config.runtime;
-    let limits = FileLimits {
+fn open_files(runtime: &config::Runtime) -> Result<Files, StartError> {
+    let path = &runtime.file_storage_path;
+    Files::open(path, file_limits(runtime))
+        .map_err(|source| StartError::Files { path: path.clone(), source })
+}
+
+fn file_limits(runtime: &config::Runtime) -> FileLimits {
+    FileLimits {
         max_file_bytes: runtime.max_file_bytes,
         max_stored_bytes: runtime.max_stored_bytes,
         retention: runtime.file_retention,
-    };
-    let path = &runtime.file_storage_path;
-    Files::open(path, limits).map_err(|source| StartError::Files { path: path.clone(), source })
+    }
 }
 
 fn hub_settings(config: &Config, state: &State) -> HubSettings {

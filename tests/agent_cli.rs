@@ -367,6 +367,11 @@ fn what_runs_on_after_idle_timeout_is_told_until_it_is_over() {
     assert!(!end.running);
 }
 
+fn end(shared: &SharedProcesses) {
+    shared.0.close();
+    assert!(shared.0.ended(Instant::now() + Duration::from_secs(20)));
+}
+
 #[test]
 fn sessions_share_a_persistent_process() {
     let shared = SharedProcesses::default();
@@ -391,7 +396,7 @@ fn sessions_share_a_persistent_process() {
     let turn = bob.turn("exit 5");
     assert_eq!(turn.exit_code, Some(5));
     assert_eq!(bob.turn("echo \"$x\"").stdout, "\n", "a new one");
-    shared.close().into_iter().for_each(|thread| thread.join().expect("no panic"));
+    end(&shared);
     assert!(matches!(bob.next(), Seen::Event(AgentEvent::Closed)));
 }
 
@@ -418,7 +423,7 @@ fn a_session_that_is_full_does_not_stall_those_it_shares_a_process_with() {
         "{text}"
     );
     ann.until_output("more\n");
-    shared.close().into_iter().for_each(|thread| thread.join().expect("no panic"));
+    end(&shared);
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn the_log_has_the_format_and_the_level_of_this_run() {
         place.say(&place.session(), "hello");
         // The file says warn; what was typed holds over a reload as well.
         runtime.signal(Signal::HUP);
-        log.wait_for("configuration read again", soon()).expect("still at info");
+        log.wait_for("configuration read again", 0, soon()).expect("still at info");
         let lines = log.lines();
         assert!(lines.iter().all(|line| is_right(line)), "{lines:?}");
     }

@@ -3,6 +3,7 @@
 //! The one place that knows all profiles; a further one is added here.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::cli::CliAgent;
 use super::cli::shared::SharedProcesses;
@@ -11,7 +12,7 @@ use super::external::{ExternalAgent, SharedAdapters};
 use super::http::HttpAgent;
 use super::job::JobAgent;
 use super::process::launch::Launcher;
-use super::process::start::Kit;
+use super::process::start::{HubVariables, Kit};
 use super::{Agent, AgentContext};
 use crate::config::Profile;
 use crate::files::Files;
@@ -28,7 +29,11 @@ pub struct Workshop {
 impl Workshop {
     /// For children started by `launcher`; `hub_variables` are kept from them.
     pub fn new(launcher: Launcher, hub_variables: &[String], files: Files) -> Self {
-        let kit = Kit { launcher, hub_variables: hub_variables.into(), confine: Arc::new(confine) };
+        let kit = Kit {
+            launcher,
+            hub_variables: HubVariables::new(hub_variables),
+            confine: Arc::new(confine),
+        };
         Self { kit, files, shared: Arc::default(), adapters: Arc::default() }
     }
 
@@ -48,14 +53,26 @@ impl Workshop {
         })
     }
 
-    /// Ends the processes that outlive their sessions, all at once, and waits for
-    /// that: six seconds at most, whatever they do.
-    pub fn shutdown(&self) {
-        let mut threads = self.shared.close();
-        threads.append(&mut self.adapters.close());
-        for thread in threads {
-            // A panic in there has been told already, and ends the process.
-            let _ = thread.join();
-        }
+    /// From now on no child inherits these variables either.
+    pub fn hide(&self, hub_variables: &[String]) {
+        self.kit.hub_variables.hide(hub_variables);
+    }
+
+    /// Begins to end the processes that outlive their sessions, of endpoints that
+    /// do not stay.
+    pub fn keep(&self, stays: impl Fn(&str) -> bool) {
+        self.shared.0.keep(&stays);
+        self.adapters.0.keep(&stays);
+    }
+
+    /// Begins to end all processes that outlive their sessions, and starts no more.
+    pub fn close(&self) {
+        self.shared.0.close();
+        self.adapters.0.close();
+    }
+
+    /// Waits until they have ended. False when `deadline` came before.
+    pub fn ended(&self, deadline: Instant) -> bool {
+        self.shared.0.ended(deadline) && self.adapters.0.ended(deadline)
     }
 }

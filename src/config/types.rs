@@ -62,7 +62,7 @@ pub struct HubUrl {
 }
 
 /// `runtime.*`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Runtime {
     /// Unique name of this runtime in its hub.
     pub id: String,
@@ -244,6 +244,16 @@ impl Profile {
             Self::Job(_) => "generic-job",
             Self::Http(_) => "generic-http",
             Self::External(_) => "external",
+        }
+    }
+
+    /// Whether a session of the one can go on with the other: the same kind of
+    /// agent, with a process of its own or not.
+    pub fn is_run_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Cli(one), Self::Cli(other)) => one.spawn_policy == other.spawn_policy,
+            (Self::External(one), Self::External(other)) => one.spawn_policy == other.spawn_policy,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
 

@@ -182,17 +182,19 @@ impl Files {
         Ok(self.0.path(&key))
     }
 
-    /// The session has ended, and its processes are gone: its files go after the
-    /// retention. Its `TMPDIR`, and a directory without files, go now.
+    /// What began with [`Files::session_dir`] has ended, and its processes are gone:
+    /// unless the session lives again already, its files go after the retention. Its
+    /// `TMPDIR`, and a directory without files, go now.
     pub fn session_ended(&self, endpoint_id: &str, session_id: &str) {
         let key = Key::new(endpoint_id, session_id);
         let now = SystemTime::now();
         let mut table = self.table();
+        if !table.end(&key, now) {
+            return;
+        }
         let had_tmp = self.0.throw_tmp_away(&key);
         if self.0.is_gone_when_empty(&key) {
             table.forget(&key);
-        } else {
-            table.end(&key, now);
         }
         drop(table);
         if had_tmp {

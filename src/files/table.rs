@@ -31,6 +31,8 @@ impl Key {
 #[derive(Debug, Default)]
 struct Session {
     bytes: u64,
+    /// Lives of the session: a new one may begin before the last has ended.
+    lives: usize,
     ended: Option<SystemTime>,
 }
 
@@ -64,7 +66,7 @@ impl Table {
                 let bytes = count(&files, left);
                 table.total += bytes;
                 let key = Key { endpoint: endpoint.clone(), session };
-                table.sessions.insert(key, Session { bytes, ended: Some(ended) });
+                table.sessions.insert(key, Session { bytes, lives: 0, ended: Some(ended) });
             }
         }
         table
@@ -75,14 +77,20 @@ impl Table {
         self.total
     }
 
-    /// The session is under way.
+    /// A life of the session is under way.
     pub fn begin(&mut self, key: &Key) {
-        self.sessions.entry(key.clone()).or_default().ended = None;
+        let session = self.sessions.entry(key.clone()).or_default();
+        session.lives += 1;
+        session.ended = None;
     }
 
-    /// The session has ended.
-    pub fn end(&mut self, key: &Key, now: SystemTime) {
-        self.sessions.entry(key.clone()).or_default().ended = Some(now);
+    /// A life of the session has ended. False when another one is under way.
+    pub fn end(&mut self, key: &Key, now: SystemTime) -> bool {
+        let session = self.sessions.entry(key.clone()).or_default();
+        session.lives = session.lives.saturating_sub(1);
+        let last = session.lives == 0;
+        session.ended = last.then_some(now);
+        last
     }
 
     /// The session's directory is gone, and with it what it counted.

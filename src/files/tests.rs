@@ -197,6 +197,20 @@ fn a_session_that_began_again_keeps_its_files() {
 }
 
 #[test]
+fn a_life_that_ends_late_takes_nothing_from_the_next_one() {
+    let scene = scene(limits());
+    let directory = scene.files.session_dir("echo", "s1").unwrap();
+    scene.files.session_dir("echo", "s1").unwrap();
+    let tmp = directory.join(PRIVATE_TMP);
+    fs::create_dir(&tmp).unwrap();
+    scene.files.session_ended("echo", "s1");
+    assert!(tmp.exists());
+    assert_eq!(scene.files.sweep(SystemTime::now() + 2 * DAY, NEVER), None);
+    scene.files.session_ended("echo", "s1");
+    assert!(!directory.exists());
+}
+
+#[test]
 fn a_restart_counts_what_is_there_and_knows_when_it_ended() {
     let scene = scene(limits());
     let stored = scene.store("s1", "f1", &[0; 5_000]).unwrap();

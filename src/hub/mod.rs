@@ -33,6 +33,7 @@ mod hello;
 mod link;
 mod liveness;
 pub mod outbox;
+mod pongs;
 pub mod probe;
 pub mod proxy;
 mod reader;

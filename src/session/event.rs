@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::admission::{Permit, SessionAdmission};
 use super::registry::Facts;
 use crate::agent::AgentEvent;
-use crate::config::Endpoint;
+use crate::config::{Endpoint, Runtime};
 use crate::protocol::inbound::FileUpload;
 use crate::watchdog::Deadline;
 
@@ -34,8 +34,8 @@ pub enum Event {
     },
     /// `file.upload`
     Upload(FileUpload, Permit),
-    /// The endpoint's configuration changed.
-    Reconfigure(Arc<Endpoint>),
+    /// The configuration of the endpoint, or `runtime.*`, changed.
+    Reconfigure(Arc<Endpoint>, Arc<Runtime>),
     /// The connection was lost: the hub denied what was pending.
     LinkLost,
     /// A deadline of this session passed.
@@ -66,7 +66,7 @@ pub enum Ending {
     Inactive,
     /// It makes room for another one.
     Reclaimed,
-    /// Its endpoint is gone from the configuration.
+    /// Its endpoint is gone from the configuration, or another kind of agent.
     Removed,
     /// The runtime stops.
     Shutdown,

@@ -89,6 +89,12 @@ pub fn reclaimed() -> String {
         .into()
 }
 
+/// The session's endpoint is gone, or another kind of agent now.
+pub fn removed() -> String {
+    "The session was ended: its agent was taken out of the configuration, or changed in kind."
+        .into()
+}
+
 /// A turn did not end within its grace after a stop.
 pub fn stop_forced(grace: Duration) -> String {
     format!("The agent did not stop within {}; its processes were ended.", words(grace))

@@ -20,7 +20,40 @@ const MIN_OUTPUT_BYTES: usize = 64 * 1024;
 /// Smallest pushed timeout.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-#[derive(Default, Deserialize)]
+/// Most items of a pushed list, which is kept for as long as the endpoint is.
+const MOST_ITEMS: usize = 1024;
+
+/// What a hub pushed of an endpoint, and is to hold whenever the file is read again.
+#[derive(Clone, Default)]
+pub struct Pushed {
+    security: Option<PushedSecurity>,
+    limits: Option<PushedLimits>,
+}
+
+impl Pushed {
+    /// Reads what one push says.
+    ///
+    /// # Errors
+    /// A sentence for the hub's operator that names what has the wrong type or is too long.
+    pub fn read(update: &ConfigUpdate) -> Result<Self, String> {
+        let security = update.security.as_ref().map(|object| read("security", object));
+        let limits = update.limits.as_ref().map(|object| read("limits", object));
+        let pushed = Self { security: security.transpose()?, limits: limits.transpose()? };
+        pushed.security.as_ref().map_or(Ok(()), PushedSecurity::is_short)?;
+        Ok(pushed)
+    }
+
+    /// This on top of what was pushed before: a block that does not come again stays.
+    #[must_use]
+    pub fn over(self, earlier: Self) -> Self {
+        Self {
+            security: self.security.or(earlier.security),
+            limits: self.limits.or(earlier.limits),
+        }
+    }
+}
+
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct PushedSecurity {
     allowed_paths: Option<Vec<PathBuf>>,
@@ -35,7 +68,26 @@ struct PushedSecurity {
     enforce: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
+impl PushedSecurity {
+    fn is_short(&self) -> Result<(), String> {
+        let paths = [("allowed_paths", &self.allowed_paths), ("denied_paths", &self.denied_paths)];
+        let names = [
+            ("allowed_tools", &self.allowed_tools),
+            ("disallowed_tools", &self.disallowed_tools),
+            ("env_whitelist", &self.env_whitelist),
+        ];
+        let paths = paths.map(|(field, list)| (field, list.as_ref().map_or(0, Vec::len)));
+        let names = names.map(|(field, list)| (field, list.as_ref().map_or(0, Vec::len)));
+        match paths.iter().chain(&names).find(|(_, length)| *length > MOST_ITEMS) {
+            Some((field, length)) => {
+                Err(format!("security.{field}: {length} items are more than {MOST_ITEMS}"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct PushedLimits {
     max_sessions: Option<usize>,
@@ -47,26 +99,20 @@ struct PushedLimits {
     max_open_files: Option<u64>,
 }
 
-/// The endpoint as `update` leaves it, judged against `disk`.
+/// The endpoint as `pushed` leaves it, judged against `disk`.
 ///
 /// # Errors
 /// A sentence for the hub's operator that names the first field it may not
 /// change; nothing of the push holds then.
-pub fn apply(
-    disk: &Endpoint,
-    runtime: &Runtime,
-    update: &ConfigUpdate,
-) -> Result<Endpoint, String> {
-    let mut pushed = disk.clone();
-    if let Some(security) = &update.security {
-        let wanted: PushedSecurity = read("security", security)?;
-        apply_security(&mut pushed.security, &disk.security, wanted, runtime)?;
+pub fn apply(disk: &Endpoint, runtime: &Runtime, pushed: &Pushed) -> Result<Endpoint, String> {
+    let mut endpoint = disk.clone();
+    if let Some(wanted) = &pushed.security {
+        apply_security(&mut endpoint.security, &disk.security, wanted.clone(), runtime)?;
     }
-    if let Some(limits) = &update.limits {
-        let wanted: PushedLimits = read("limits", limits)?;
-        apply_limits(&mut pushed.limits, &disk.limits, &wanted, runtime)?;
+    if let Some(wanted) = &pushed.limits {
+        apply_limits(&mut endpoint.limits, &disk.limits, wanted, runtime)?;
     }
-    Ok(pushed)
+    Ok(endpoint)
 }
 
 fn read<T: for<'a> Deserialize<'a>>(what: &str, object: &Map<String, Value>) -> Result<T, String> {
@@ -292,7 +338,7 @@ mod tests {
             security: object(security),
             limits: object(limits),
         };
-        apply(disk, &crate::config::testing::runtime(), &update)
+        apply(disk, &crate::config::testing::runtime(), &Pushed::read(&update)?)
     }
 
     fn endpoint() -> Endpoint {

@@ -22,6 +22,8 @@ pub struct Facts {
     active_ms: AtomicU64,
     /// A turn is open, or messages wait. Written by [`Facts::show_busy`].
     pub busy: AtomicBool,
+    /// Messages on their way to the worker.
+    coming: AtomicUsize,
     /// Whom to tell when that is over.
     idle: OnceLock<Sender<()>>,
     /// The last turn ended only by `idle_timeout`, so a command may still run.
@@ -47,6 +49,7 @@ impl Facts {
             base: now,
             active_ms: AtomicU64::new(0),
             busy: AtomicBool::new(false),
+            coming: AtomicUsize::new(0),
             idle: OnceLock::new(),
             uncertain: AtomicBool::new(false),
             permissions: AtomicUsize::new(0),
@@ -56,6 +59,21 @@ impl Facts {
             refused: AtomicU64::new(0),
             turn_ms: AtomicU64::new(0),
         }
+    }
+
+    /// A message is given to the worker.
+    pub fn comes(&self) {
+        self.coming.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The worker has it.
+    pub fn came(&self) {
+        self.coming.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a turn is open, or messages wait or are on their way.
+    pub fn is_busy(&self) -> bool {
+        self.coming.load(Ordering::Relaxed) > 0 || self.busy.load(Ordering::Relaxed)
     }
 
     /// Shows whether a turn is open or messages wait.
@@ -249,13 +267,15 @@ impl<H> Registry<H> {
     /// that was forgotten for it, if the memory was full.
     pub fn remember(&mut self, session_id: Arc<str>, identity: Remembered) -> Option<Arc<str>> {
         if self.remembered.insert(Arc::clone(&session_id), identity).is_some() {
-            return None;
+            // Used again: forgotten after all that were not.
+            self.order.retain(|id| *id != session_id);
         }
         self.order.push_back(session_id);
         if self.order.len() <= MAX_REMEMBERED {
             return None;
         }
-        let oldest = self.order.pop_front()?;
+        let gone = self.order.iter().position(|id| !self.live.contains_key(id))?;
+        let oldest = self.order.remove(gone)?;
         self.remembered.remove(&oldest);
         Some(oldest)
     }
@@ -288,7 +308,7 @@ impl<H> Registry<H> {
             .iter()
             .filter(|(_, live)| matches!(cap, Cap::Runtime(_)) || of_endpoint(live))
             .filter(|(_, live)| {
-                !live.facts.busy.load(Ordering::Relaxed)
+                !live.facts.is_busy()
                     && !live.facts.uncertain.load(Ordering::Relaxed)
                     && now.saturating_duration_since(active(live)) >= reclaim_after
             })
@@ -376,12 +396,17 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_memory_goes_first() {
+    fn the_memory_that_was_not_used_for_longest_goes_first() {
         let mut scene = Scene::new();
-        for n in 0..=MAX_REMEMBERED {
+        scene.session("alive", "ann", 0);
+        for n in 0..MAX_REMEMBERED - 1 {
             scene.session(&format!("s{n}"), "ann", 0);
+            scene.registry.remove(&format!("s{n}"), None);
         }
-        assert!(scene.registry.recall("s0").is_none());
-        assert!(scene.registry.recall("s1").is_some());
+        scene.session("s0", "ann", 0);
+        scene.registry.remove("s0", None);
+        scene.session("new", "ann", 0);
+        assert!(scene.registry.recall("s1").is_none());
+        assert!(["alive", "s0", "s2"].iter().all(|id| scene.registry.recall(id).is_some()));
     }
 }

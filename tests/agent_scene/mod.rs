@@ -16,7 +16,7 @@ use amurg_runtime::agent::job::JobAgent;
 use amurg_runtime::agent::process::launch::Launcher;
 use amurg_runtime::agent::process::original::Original;
 use amurg_runtime::agent::process::reaper::Reaper;
-use amurg_runtime::agent::process::start::Kit;
+use amurg_runtime::agent::process::start::{HubVariables, Kit};
 use amurg_runtime::agent::{Agent, AgentContext, AgentEvent, AgentEvents, TurnEnd, TurnMessage};
 use amurg_runtime::config::{
     Cli, Endpoint, External, Job, Limits, Profile, Program, Security, SpawnPolicy,
@@ -51,7 +51,7 @@ pub fn kit() -> Kit {
             groups: None,
             reaper: REAPER.clone(),
         },
-        hub_variables: Arc::default(),
+        hub_variables: HubVariables::default(),
         confine: Arc::new(|_, _, _| Ok(())),
     }
 }
@@ -344,10 +344,15 @@ impl Scene {
         }
     }
 
+    /// The hub takes nothing from now on.
+    pub fn hold(&mut self) {
+        self.stalled = true;
+    }
+
     /// The hub takes nothing from now on. Returns what still came on standard
     /// output until there was no more room, and the agent had to wait.
     pub fn stall(&mut self) -> String {
-        self.stalled = true;
+        self.hold();
         let mut said = String::new();
         while let Some(seen) = self.next_within(Duration::from_millis(300)) {
             match seen {

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::json;
 
 use crate::support::fault_proxy::{Faults, Way};
 use crate::support::scene::{Scene, cli, job};
@@ -127,26 +126,4 @@ fn many_sessions_leave_threads_and_descriptors_where_they_were() {
     let after = scene.usage();
     assert!(after.threads <= before.threads + 2, "{before:?} {after:?}");
     assert!(after.descriptors <= before.descriptors + 4, "{before:?} {after:?}");
-}
-
-#[test]
-fn a_reload_changes_endpoints_and_keeps_sessions() {
-    let scene = Scene::new("end_reload").agent(cli("sh", "sh", &[])).agent(job("old", "true", &[]));
-    let scene = scene.start();
-    let session = scene.session("sh");
-    session.say("x=7").ended(None);
-    let mut config = scene.configuration();
-    config["endpoints"][1] = job("new", "echo", &["new"]);
-    scene.configure(&config);
-    let before = scene.registrations();
-    scene.signal(Signal::HUP);
-    scene.registered_again(before);
-    assert_eq!(scene.session("new").say("").output(), "new\n");
-    assert_eq!(session.say("echo $x").output(), "7\n");
-
-    config["endpoints"] = json!("wrong");
-    scene.configure(&config);
-    scene.signal(Signal::HUP);
-    scene.logged("nothing changes");
-    assert_eq!(session.say("echo $x").output(), "7\n");
 }

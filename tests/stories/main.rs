@@ -12,6 +12,7 @@ mod limits;
 mod link;
 mod persistent;
 mod pushes;
+mod reload;
 mod restart;
 mod sessions;
 mod shells;

@@ -248,11 +248,12 @@ impl Log {
         self.lock().clone()
     }
 
-    /// Waits for the first line that holds `text`; `None` at the deadline.
-    pub fn wait_for(&self, text: &str, deadline: Instant) -> Option<String> {
+    /// Waits for the first line that holds `text` behind the first `after` lines;
+    /// `None` at the deadline.
+    pub fn wait_for(&self, text: &str, after: usize, deadline: Instant) -> Option<String> {
         let mut lines = self.lock();
         loop {
-            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
+            if let Some(line) = lines.iter().skip(after).find(|line| line.contains(text)) {
                 return Some(line.clone());
             }
             let left = deadline.saturating_duration_since(Instant::now());

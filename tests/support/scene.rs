@@ -184,7 +184,12 @@ impl Scene {
 
     /// Waits for a line of the log that holds `text`.
     pub fn logged(&self, text: &str) -> String {
-        let line = self.log.wait_for(text, soon());
+        self.logged_after(0, text)
+    }
+
+    /// The same, behind the first `count` lines.
+    pub fn logged_after(&self, count: usize, text: &str) -> String {
+        let line = self.log.wait_for(text, count, soon());
         line.unwrap_or_else(|| self.fail(&format!("a line of the log with {text:?}")))
     }
 

@@ -149,12 +149,10 @@ impl Audience {
         self.shared || self.listeners.iter().all(|listener| listener.output.has_room())
     }
 
-    /// Wakes once there is room.
+    /// Wakes once there is room; at once if there is by now.
     pub fn wake_when_room(&self, waker: &Waker) {
         for listener in &self.listeners {
-            if !listener.output.has_room() {
-                listener.output.wake_when_room(waker.clone());
-            }
+            listener.output.wake_when_room(waker.clone());
         }
     }
 

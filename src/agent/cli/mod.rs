@@ -59,6 +59,8 @@ impl CliAgent {
         if cli.spawn_policy == SpawnPolicy::Persistent {
             let uploads = upload_dir.as_deref().and_then(Path::parent);
             let owner = shared.of(&endpoint, uploads, kit)?;
+            // It may be there since before a push or a reload that nobody was attached to hear.
+            owner.send(Command::Reconfigure(endpoint));
             return Ok(Self { number, owner, listener, thread: None });
         }
         let scarce = |error: std::io::Error| {

@@ -2,19 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use super::owner::{Command, Owner, Whose};
 use crate::agent::process::pump::{self, Handle};
-use crate::agent::process::shared::{Close, Running, Shared};
+use crate::agent::process::shared::{Close, Shared};
 use crate::agent::process::start::Kit;
 use crate::config::Endpoint;
 use crate::threads;
 
 /// The processes that outlive their sessions, by endpoint. Shared by all
-/// sessions; end them with [`SharedProcesses::close`].
+/// sessions; end them with [`Shared::close`].
 #[derive(Default)]
-pub struct SharedProcesses(Shared<Command>);
+pub struct SharedProcesses(pub Shared<Command>);
 
 impl Close for Command {
     fn close() -> Self {
@@ -38,19 +37,18 @@ impl SharedProcesses {
         let scarce = |error: std::io::Error| {
             format!("no thread or descriptor for the agent: {error}; close some sessions")
         };
-        self.0.of(&endpoint.id, || {
+        self.0.of(&endpoint.id, |alive| {
             let (owner, inbox) = pump::channel().map_err(scarce)?;
             let whose = Whose::Shared { uploads: uploads.map(Path::to_owned) };
             let there = Owner::new(kit.clone(), Arc::clone(endpoint), whose, inbox.waker());
             there.check().map_err(|error| error.to_string())?;
             let name = format!("pipe {}", endpoint.id);
-            let thread = threads::spawn(name, move || there.run(None, &inbox)).map_err(scarce)?;
-            Ok(Running { owner, thread })
+            let run = move || {
+                let _alive = alive;
+                there.run(None, &inbox);
+            };
+            threads::spawn(name, run).map_err(scarce)?;
+            Ok(owner)
         })
-    }
-
-    /// Begins to end every process; the threads that are to be waited for.
-    pub fn close(&self) -> Vec<JoinHandle<()>> {
-        self.0.close()
     }
 }

@@ -29,7 +29,7 @@ use self::attached::Attached;
 use self::message::ToAdapter;
 use self::owner::{Command, Message, Owner, Whose};
 use super::process::pump::{self, Handle};
-use super::process::shared::{Close, Running, Shared};
+use super::process::shared::{Close, Shared};
 use super::process::start::Kit;
 use super::{Agent, AgentContext, FileUse, StoredFile, TurnMessage};
 use crate::config::{Endpoint, Profile, SpawnPolicy};
@@ -38,16 +38,9 @@ use crate::session::admission::Permit;
 use crate::threads;
 
 /// The adapters that outlive their sessions, by endpoint. Shared by all
-/// sessions; end them with [`SharedAdapters::close`].
+/// sessions; end them with [`Shared::close`].
 #[derive(Default)]
-pub struct SharedAdapters(Shared<Command>);
-
-impl SharedAdapters {
-    /// Begins to end every adapter; the threads that are to be waited for.
-    pub fn close(&self) -> Vec<JoinHandle<()>> {
-        self.0.close()
-    }
-}
+pub struct SharedAdapters(pub Shared<Command>);
 
 impl Close for Command {
     fn close() -> Self {
@@ -90,7 +83,7 @@ impl ExternalAgent {
         let name = format!("pipe {}", endpoint.id);
         let mut thread = None;
         let owner = if is_persistent(&endpoint) {
-            shared.0.of(&endpoint.id, || {
+            let owner = shared.0.of(&endpoint.id, |alive| {
                 let uploads =
                     files.endpoint_dir(&endpoint.id).map_err(|error| error.to_string())?;
                 let (handle, inbox) = pump::channel().map_err(scarce)?;
@@ -99,9 +92,16 @@ impl ExternalAgent {
                 let waker = inbox.waker();
                 let owner = Owner::new(kit, files, endpoint, Whose::Shared, Some(uploads), waker);
                 owner.check().map_err(|error| error.to_string())?;
-                let thread = threads::spawn_large(name, move || owner.run(None, &inbox));
-                Ok(Running { owner: handle, thread: thread.map_err(scarce)? })
-            })?
+                let run = move || {
+                    let _alive = alive;
+                    owner.run(None, &inbox);
+                };
+                threads::spawn_large(name, run).map_err(scarce)?;
+                Ok(handle)
+            })?;
+            // It may be there since before a push or a reload that nobody was attached to hear.
+            owner.send(Command::Reconfigure(endpoint));
+            owner
         } else {
             let (handle, inbox) = pump::channel().map_err(scarce)?;
             let whose = Whose::Session { session_id: Arc::clone(&session_id), user_id };

@@ -2,8 +2,10 @@
 //! it, outliving its sessions.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::pump::Handle;
 
@@ -13,21 +15,31 @@ pub trait Close {
     fn close() -> Self;
 }
 
-/// A pipe thread that runs, and the way to it.
-pub struct Running<C> {
-    /// What its sessions speak through.
-    pub owner: Handle<C>,
-    /// The thread.
-    pub thread: JoinHandle<()>,
+/// Held by a shared pipe thread for as long as it runs.
+pub struct Alive {
+    /// Its end is the message.
+    _sender: Sender<()>,
 }
 
 /// The pipe threads that outlive their sessions, by endpoint. End them with
 /// [`Shared::close`].
-pub struct Shared<C>(Mutex<HashMap<String, Running<C>>>);
+pub struct Shared<C> {
+    threads: Mutex<Threads<C>>,
+    /// Disconnected once nothing is alive and nothing can be started.
+    ended: Receiver<()>,
+}
+
+struct Threads<C> {
+    running: HashMap<String, Handle<C>>,
+    /// What new ones are given; `None` once no more are to come.
+    alive: Option<Sender<()>>,
+}
 
 impl<C> Default for Shared<C> {
     fn default() -> Self {
-        Self(Mutex::default())
+        let (alive, ended) = bounded(0);
+        let threads = Threads { running: HashMap::new(), alive: Some(alive) };
+        Self { threads: Mutex::new(threads), ended }
     }
 }
 
@@ -35,31 +47,42 @@ impl<C: Close> Shared<C> {
     /// The way to the endpoint's pipe thread, which `start` makes if there is none.
     ///
     /// # Errors
-    /// Those of `start`, in words for the user.
+    /// Those of `start`, and that everything ends, in words for the user.
     pub fn of(
         &self,
         endpoint_id: &str,
-        start: impl FnOnce() -> Result<Running<C>, String>,
+        start: impl FnOnce(Alive) -> Result<Handle<C>, String>,
     ) -> Result<Handle<C>, String> {
         // Held over the making of a thread, so that there is never a second one.
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = running.get(endpoint_id) {
-            return Ok(running.owner.clone());
+        let mut threads = self.threads();
+        if let Some(running) = threads.running.get(endpoint_id) {
+            return Ok(running.clone());
         }
-        let started = start()?;
-        let owner = started.owner.clone();
-        running.insert(endpoint_id.to_owned(), started);
+        let sender = threads.alive.clone().ok_or("the runtime is shutting down")?;
+        let owner = start(Alive { _sender: sender })?;
+        threads.running.insert(endpoint_id.to_owned(), owner.clone());
         Ok(owner)
     }
 
-    /// Begins to end every process; the threads that are to be waited for, six
-    /// seconds at most, whatever the processes do.
-    pub fn close(&self) -> Vec<JoinHandle<()>> {
-        let running = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let close = |one: Running<C>| {
-            one.owner.send(C::close());
-            one.thread
-        };
-        running.into_values().map(close).collect()
+    /// Begins to end the processes of endpoints that do not stay.
+    pub fn keep(&self, stays: impl Fn(&str) -> bool) {
+        for (_, owner) in self.threads().running.extract_if(|endpoint_id, _| !stays(endpoint_id)) {
+            owner.send(C::close());
+        }
+    }
+
+    /// Begins to end every process, and starts no more.
+    pub fn close(&self) {
+        self.keep(|_| false);
+        self.threads().alive = None;
+    }
+
+    /// Waits until every thread has ended. False when `deadline` came before.
+    pub fn ended(&self, deadline: Instant) -> bool {
+        self.ended.recv_deadline(deadline) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Threads<C>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

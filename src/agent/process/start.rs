@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::launch::{self, LaunchError, Launcher};
 use super::mark::Mark;
@@ -25,10 +25,33 @@ pub type Confine =
 pub struct Kit {
     /// What starts them.
     pub launcher: Launcher,
-    /// Names of variables no child may inherit.
-    pub hub_variables: Arc<[String]>,
+    /// Variables no child may inherit.
+    pub hub_variables: HubVariables,
     /// What confines them.
     pub confine: Confine,
+}
+
+/// Names of variables that were expanded into `hub.*`, ever. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct HubVariables(Arc<RwLock<Vec<String>>>);
+
+impl HubVariables {
+    /// Those of the configuration.
+    pub fn new(names: &[String]) -> Self {
+        Self(Arc::new(RwLock::new(names.to_vec())))
+    }
+
+    /// More of them. What was a secret once stays one.
+    pub fn hide(&self, names: &[String]) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.extend(names.iter().cloned());
+        all.sort();
+        all.dedup();
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The child that is wanted.
@@ -61,7 +84,7 @@ impl Kit {
             owner: wanted.owner,
             given: wanted.given,
             mark: wanted.mark,
-            hub_variables: &self.hub_variables,
+            hub_variables: &self.hub_variables.names(),
             stdio: wanted.stdio,
         })
         .map_err(StartError::Plan)?;

@@ -37,9 +37,7 @@ impl Dispatcher {
         let session_id: Arc<str> = session_id.into();
         if let Err(error) = self.open(&session_id, identity, true) {
             self.totals.refused += 1;
-            let output = self.output(&session_id, None);
-            output.refuse_session(&error);
-            output.release();
+            self.say(&session_id, |output| output.refuse_session(&error));
         }
     }
 
@@ -58,7 +56,7 @@ impl Dispatcher {
         };
         // Those that are still ending have processes as well: a hub that opens
         // and closes in a loop must not have any number of them.
-        if self.closing.len() >= self.config.runtime.max_sessions.max(LEAST_CLOSING) {
+        if self.closing.len() >= self.runtime.max_sessions.max(LEAST_CLOSING) {
             return Err(notices::still_ending(self.closing.len()));
         }
         self.make_room(&endpoint, &identity.user_id)?;
@@ -77,6 +75,7 @@ impl Dispatcher {
             inbox: inbox.clone(),
             events,
             announce,
+            runtime: Arc::clone(&self.runtime),
             shared: self.shared.clone(),
         };
         let ended = self.ended.clone();
@@ -106,9 +105,9 @@ impl Dispatcher {
 
     fn make_room(&mut self, endpoint: &Endpoint, user: &str) -> Result<(), String> {
         let caps = Caps {
-            runtime: self.config.runtime.max_sessions,
+            runtime: self.runtime.max_sessions,
             endpoint: endpoint.limits.max_sessions,
-            reclaim_after: self.config.runtime.reclaim_after,
+            reclaim_after: self.runtime.reclaim_after,
         };
         let active =
             |live: &Live<Handle>| live.facts.last_active().max(live.handle.output.quiet_since());
@@ -130,7 +129,7 @@ impl Dispatcher {
     ) -> Arc<SessionOutput> {
         let limit = endpoint
             .and_then(|endpoint| endpoint.limits.max_output_bytes)
-            .unwrap_or(self.config.runtime.max_output_bytes);
+            .unwrap_or(self.runtime.max_output_bytes);
         SessionOutput::new(Arc::clone(session_id), self.outbox.lane(Arc::clone(session_id), limit))
     }
 
@@ -152,7 +151,7 @@ impl Dispatcher {
             // What came after its last look belongs to the session all the same.
             for event in handle.unread.try_iter() {
                 match *event {
-                    Event::Message(message) => unheard.push(message),
+                    message @ (Event::Message(_) | Event::Upload(..)) => unheard.push(message),
                     Event::Stop => {
                         handle.output.stop_ack(Ok(()));
                         handle.output.release();
@@ -169,21 +168,24 @@ impl Dispatcher {
         } else if self.registry.get(&session_id).is_none() {
             self.seen.session_ended(&session_id);
         }
-        for message in unheard {
-            self.give(UserMessage {
-                session_id: session_id.to_string(),
-                message_id: message.message_id.to_string(),
-                content: message.content,
-                ..UserMessage::default()
-            });
+        for event in unheard {
+            match event {
+                Event::Message(message) => self.give(UserMessage {
+                    session_id: session_id.to_string(),
+                    message_id: message.message_id.to_string(),
+                    content: message.content,
+                    ..UserMessage::default()
+                }),
+                Event::Upload(upload, _permit) => self.upload(upload),
+                _ => {}
+            }
         }
         self.report_drained();
     }
 
     pub(super) fn report_drained(&self) {
-        let busy = |live: &Live<Handle>| live.facts.busy.load(Ordering::Relaxed);
         if let Some(done) = &self.draining
-            && !self.registry.iter().any(|(_, live)| busy(live))
+            && !self.registry.iter().any(|(_, live)| live.facts.is_busy())
         {
             // Told once is enough; whoever asked may not be listening any more.
             let _ = done.try_send(());

@@ -22,11 +22,12 @@ use log::{debug, info, warn};
 use super::admission::Admission;
 use super::event::{Ending, Event, Events, Inbox, Incoming};
 use super::output::SessionOutput;
+use super::push::Pushed;
 use super::registry::{Registry, Remembered};
 use super::requests::{Request, Totals};
 use super::seen::Seen;
 use super::{notices, worker};
-use crate::config::{Config, Endpoint};
+use crate::config::{Config, Endpoint, Runtime};
 use crate::hub::HubEvent;
 use crate::hub::outbox::Outbox;
 use crate::logging::Quoted;
@@ -80,7 +81,8 @@ pub fn run(args: Args) {
     let mut dispatcher = Dispatcher {
         disk: endpoints.clone(),
         endpoints,
-        config: args.config,
+        pushed: HashMap::new(),
+        runtime: Arc::new(args.config.runtime),
         registry,
         closing: HashMap::new(),
         admission: Admission::default(),
@@ -122,15 +124,18 @@ struct Ended {
     session_id: Arc<str>,
     number: u64,
     /// What came too late for it: the session is made again for these.
-    unheard: Vec<Incoming>,
+    unheard: Vec<Event>,
 }
 
 struct Dispatcher {
-    config: Config,
+    /// Decided `runtime.*`.
+    runtime: Arc<Runtime>,
     /// Endpoints as the file has them.
     disk: HashMap<String, Arc<Endpoint>>,
     /// Endpoints with what was pushed.
     endpoints: HashMap<String, Arc<Endpoint>>,
+    /// What was pushed of them.
+    pushed: HashMap<String, Pushed>,
     registry: Registry<Handle>,
     /// Workers that were told to end, by number; their ids are free again.
     closing: HashMap<u64, Handle>,
@@ -224,22 +229,37 @@ impl Dispatcher {
     /// Gives a message to its session, which is made for it if need be.
     fn give(&mut self, message: UserMessage) {
         let session_id: Arc<str> = message.session_id.as_str().into();
-        if self.registry.get(&session_id).is_none() {
-            let identity = self.identity_of(&message);
-            let opened = match identity {
-                Some(identity) => self.open(&session_id, identity, false),
-                None => Err(notices::unknown_session()),
-            };
-            if let Err(error) = opened {
-                self.totals.refused += 1;
-                warn!("message refused session={} error={}", Quoted(&session_id), Quoted(&error));
-                let output = self.output(&session_id, None);
+        if let Err(error) = self.ready(&session_id, self.identity_of(&message)) {
+            self.totals.refused += 1;
+            warn!("message refused session={} error={}", Quoted(&session_id), Quoted(&error));
+            return self.say(&session_id, |output| {
                 output.refuse_message(&message.message_id, &error);
-                output.release();
-                return;
-            }
+            });
         }
         self.deliver(message, Event::Message);
+    }
+
+    /// Says something in a session, whether it lives or not.
+    fn say(&self, session_id: &Arc<str>, what: impl FnOnce(&SessionOutput)) {
+        if let Some(live) = self.registry.get(session_id) {
+            what(&live.handle.output);
+        } else {
+            let output = self.output(session_id, None);
+            what(&output);
+            output.release();
+        }
+    }
+
+    /// Sees to it that the session takes what comes: it lives, or is made again.
+    fn ready(&mut self, session_id: &Arc<str>, known: Option<Remembered>) -> Result<(), String> {
+        if self.shutdown.is_some() || self.draining.is_some() {
+            return Err(notices::shutting_down());
+        }
+        match known {
+            _ if self.registry.get(session_id).is_some() => Ok(()),
+            Some(identity) => self.open(session_id, identity, false),
+            None => Err(notices::unknown_session()),
+        }
     }
 
     /// From the message's own metadata, else from what is remembered.
@@ -273,16 +293,21 @@ impl Dispatcher {
         };
         let UserMessage { message_id, content, .. } = message;
         live.facts.touch(Instant::now());
+        live.facts.comes();
         let incoming = Incoming { message_id: message_id.into(), content, permit };
         self.seen.note(session_id, &incoming.message_id);
         live.handle.inbox.tell(event(incoming));
     }
 
     fn upload(&mut self, upload: FileUpload) {
-        let Some(live) = self.registry.get(&upload.session_id) else {
-            debug!("upload passed over session={}", Quoted(&upload.session_id));
-            return;
-        };
+        let session_id: Arc<str> = upload.session_id.as_str().into();
+        if let Err(error) = self.ready(&session_id, self.registry.recall(&session_id).cloned()) {
+            info!("upload refused session={} error={}", Quoted(&session_id), Quoted(&error));
+            return self.say(&session_id, |output| {
+                output.system_if_room(&notices::upload_refused(&upload.name, &error));
+            });
+        }
+        let Some(live) = self.registry.get(&session_id) else { return };
         match live.handle.inbox.admit(upload.data.len()) {
             Some(permit) => live.handle.inbox.tell(Event::Upload(upload, permit)),
             None => live.handle.output.system_if_room(&notices::input_full()),

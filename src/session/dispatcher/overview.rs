@@ -27,7 +27,7 @@ fn status_of((session_id, live): (&Arc<str>, &Live<Handle>)) -> SessionStatus {
     SessionStatus {
         session_id: Arc::clone(session_id),
         endpoint_id: Arc::clone(&live.identity.endpoint_id),
-        busy: facts.busy.load(Ordering::Relaxed),
+        busy: facts.is_busy(),
         turns: facts.turns.load(Ordering::Relaxed),
         started: facts.started(),
         turn_since: facts.turn_since(),

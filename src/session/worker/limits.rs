@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use log::debug;
 
 use super::{STOP_GRACE, State, Worker};
-use crate::config::{Endpoint, Profile};
+use crate::config::{Endpoint, Profile, Runtime};
 use crate::logging::Quoted;
 use crate::session::event::Ending;
 use crate::session::notices;
 use crate::watchdog::{Deadline, Reason};
 
 impl Worker {
-    pub(super) fn reconfigure(&mut self, endpoint: Arc<Endpoint>) {
-        let limit =
-            endpoint.limits.max_output_bytes.unwrap_or(self.shared.runtime.max_output_bytes);
+    pub(super) fn reconfigure(&mut self, endpoint: Arc<Endpoint>, runtime: Arc<Runtime>) {
+        self.runtime = runtime;
+        let limit = endpoint.limits.max_output_bytes.unwrap_or(self.runtime.max_output_bytes);
         self.output.set_limit(limit);
         self.endpoint = Arc::clone(&endpoint);
         self.agent.reconfigure(endpoint);
@@ -78,11 +78,11 @@ impl Worker {
     }
 
     pub(super) fn idle_timeout(&self) -> Duration {
-        self.endpoint.limits.idle_timeout.unwrap_or(self.shared.runtime.idle_timeout)
+        self.endpoint.limits.idle_timeout.unwrap_or(self.runtime.idle_timeout)
     }
 
     fn session_timeout(&self) -> Duration {
-        self.endpoint.limits.session_timeout.unwrap_or(self.shared.runtime.default_timeout)
+        self.endpoint.limits.session_timeout.unwrap_or(self.runtime.default_timeout)
     }
 
     pub(super) fn touch(&self) {

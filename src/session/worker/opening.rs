@@ -25,6 +25,7 @@ pub(super) struct Refused {
 pub(super) fn open(args: Args) -> Result<Worker, Refused> {
     let Args { session_id, user_id, endpoint, output, facts, inbox, deadlines, shared, .. } = args;
     let upload_dir = shared.files.session_dir(&endpoint.id, &session_id);
+    let made = upload_dir.is_ok();
     let opened = upload_dir.map_err(|error| error.to_string()).and_then(|upload_dir| {
         let events = AgentEvents::new(move |event| inbox.tell(Event::Agent(event)));
         shared.agents.open(AgentContext {
@@ -51,6 +52,9 @@ pub(super) fn open(args: Args) -> Result<Worker, Refused> {
             }
             output.system(&error);
             facts.refused.fetch_add(1, Ordering::Relaxed);
+            if made {
+                shared.files.session_ended(&endpoint.id, &session_id);
+            }
             return Err(Refused { session_id, output, error });
         }
     };
@@ -69,6 +73,7 @@ pub(super) fn open(args: Args) -> Result<Worker, Refused> {
         output,
         facts,
         deadlines,
+        runtime: args.runtime,
         shared,
         agent,
         state: State::Idle,
