@@ -16,7 +16,8 @@ FEATURE_FLAGS := $(if $(filter plain,$(FEATURES)),--no-default-features,$(if $(F
 
 .DEFAULT_GOAL := help
 .PHONY: help try build build-runtime test soak bench bench-check bench-accept lint doc fuzz deny install clean \
-	static reproducible deb rpm rootfs bundle vendor-check cross-check kubernetes-check release
+	static reproducible deb rpm rootfs bundle vendor-check cross-check kubernetes-check \
+	packaging-check places debian-check release
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -80,6 +81,15 @@ rpm: ## Build the RPM packages of the static binaries
 rootfs: ## Assemble the container's root file system into target/rootfs
 	@rm -rf target/rootfs
 	@scripts/rootfs.sh target/dist/amurg-runtime-*-$(STATIC_TARGET) target/rootfs
+
+packaging-check: ## Lint scripts, Dockerfile and units, validate the bill of materials
+	@scripts/packaging-check.sh
+
+places: ## Take turns in an empty root and in the container's file system (as root)
+	@scripts/places.sh $(STATIC_TARGET)
+
+debian-check: ## Install, use, upgrade and purge the packages in booted Debian roots (as root)
+	@scripts/debian-check.sh
 
 kubernetes-check: ## Hold the Kubernetes manifests against the API's schemas
 	@scripts/kubernetes-check.sh

@@ -17,7 +17,7 @@ binary=target/dist/amurg-runtime-$(version)-$target
 command -v bwrap >/dev/null || missing bubblewrap "apt-get install bubblewrap"
 busybox=${BUSYBOX:-$(command -v busybox || true)}
 [ -n "$busybox" ] || missing "a static busybox" "apt-get install busybox-static"
-cargo build --quiet --example one_turn
+cargo build --quiet --no-default-features --example hub
 
 work=$(mktemp -d)
 chmod 755 "$work"
@@ -39,7 +39,7 @@ result() { # result CODE NAME [FILE…]
 turn() { # turn NAME STARTER ARGUMENT…
     local name=$1 hub runtime code=0
     shift
-    "${CARGO_TARGET_DIR:-target}/debug/examples/one_turn" sh "echo \$((6*7))" 42 >"$work/told" &
+    "${CARGO_TARGET_DIR:-target}/debug/examples/hub" <<<"sh echo \$((6*7))" >"$work/told" &
     hub=$!
     exec 3<"$work/told"
     read -r url <&3
@@ -47,13 +47,14 @@ turn() { # turn NAME STARTER ARGUMENT…
     runtime=$!
     cat <&3 >"$work/said"
     wait "$hub" || code=$?
+    grep -qx 42 "$work/said" || code=1
     result "$code" "a turn $name" "$work/said" "$work/log"
     inside=$runtime
     if [ -n "${image:-}" ]; then
         # bubblewrap's child is the namespace's PID 1.
         inside=$(pgrep -P "$runtime" | head -n 1)
         code=0
-        env -i "${image[@]}" "$(command -v nsenter)" -t "$inside" --user --mount --pid --ipc --uts \
+        env -i "${image[@]}" "AMURG_HUB_URL=$url" "$(command -v nsenter)" -t "$inside" --user --mount --pid --ipc --uts \
             --setuid 65532 --setgid 65532 /usr/bin/amurg-runtime status --alive >"$work/said" 2>&1 || code=$?
         result "$code" "status $name" "$work/said" "$work/log"
     fi
@@ -71,9 +72,9 @@ configuration() { # configuration SHELL DIRECTORY
 END
 }
 
-# shellcheck disable=SC2317  # called by turn
+# shellcheck disable=SC2317,SC2329  # called by turn
 in_root() { # in_root DIRECTORY
-    exec env -i "AMURG_HUB_URL=$url" AMURG_TOKEN=one-turn STATE_DIRECTORY=/state \
+    exec env -i "AMURG_HUB_URL=$url" AMURG_TOKEN=scripts STATE_DIRECTORY=/state \
         "$(command -v chroot)" "$1" /amurg-runtime --config /config.json run --log-format text
 }
 for root in empty proc; do
@@ -90,7 +91,7 @@ turn "in an empty root with /proc" in_root "$work/proc"
 
 # What the image says (ENV, USER, ENTRYPOINT), under a container's circumstances.
 image=(STATE_DIRECTORY=/var/lib/amurg AMURG_CONFIG=/etc/amurg/config.json HOME=/var/lib/amurg
-    PATH=/usr/bin AMURG_TOKEN=one-turn)
+    PATH=/usr/bin AMURG_TOKEN=scripts)
 in_container() { # in_container OPTION…
     exec setpriv --reuid 65532 --regid 65532 --clear-groups env -i "${image[@]}" "AMURG_HUB_URL=$url" \
         "$(command -v bwrap)" --unshare-user --uid 65532 --gid 65532 --unshare-pid --as-pid-1 \

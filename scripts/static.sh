@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds a static musl binary into target/dist/amurg-runtime-VERSION-TARGET[-plain].
 #   scripts/static.sh [TARGET]      TARGET: x86_64-unknown-linux-musl (default), aarch64-unknown-linux-musl
-#   FEATURES=plain                  without TLS: ws:// and http:// only, no C compiler needed
+#   FEATURES=plain                  without TLS: ws:// and http:// only, no C compiler needed;
+#                                   as small as can be, at three times the CPU per byte
 #   STD=prebuilt                    rustup's standard library, a fifth larger; default: source
 #                                   where its source can be had
 set -euo pipefail
@@ -16,10 +17,9 @@ x86_64-unknown-linux-musl | aarch64-unknown-linux-musl) ;;
     exit 64
     ;;
 esac
-flags=(--locked --profile static --target "$target") suffix=
+profile=static features=() suffix=
 if [ "${FEATURES:-}" = plain ]; then
-    flags+=(--no-default-features)
-    suffix=-plain
+    profile=tiny features=(--no-default-features) suffix=-plain
 else
     # OpenSSL is most of the binary: build it small, and let the linker drop what
     # nobody calls. Only it wants a C compiler; Rust brings linker, musl and unwinder.
@@ -27,8 +27,13 @@ else
     need_zig
     zig_cc "$target"
     export OPENSSL_SRC_PERL=$PWD/scripts/openssl-configure.sh
-    export CFLAGS="-Oz -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-unwind-tables"
+    # The last one: cargo builds it anew when what configures it has changed.
+    CFLAGS="-Oz -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-unwind-tables"
+    CFLAGS+=" -DCONFIGURED_BY=$(cksum <scripts/openssl-configure.sh | cut -d ' ' -f 1)"
+    export CFLAGS
 fi
+
+flags=(--locked --profile "$profile" --target "$target" "${features[@]}")
 
 # Nothing unwinds: a panic is told and aborts. Outlining gathers what many
 # functions have in common. Paths are shortened, and do not depend on the home.
@@ -37,22 +42,29 @@ remap="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src= --remap-pat
 remap+=" --remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc"
 link="-C linker=rust-lld -C link-arg=--icf=all -C link-arg=-zpack-relative-relocs"
 std=("-Zbuild-std=std,panic_abort" -Zbuild-std-features=optimize_for_size)
+# For the last step alone. Functions that differ in constants become one. And without
+# unwind tables a backtrace shows nothing: what the standard library calls for one
+# becomes a call of no effect, which keeps the unwinder out.
+last=(--bin amurg-runtime -- -C llvm-args=-enable-global-merge-func)
+no_unwinder=(-C link-arg=--defsym=_Unwind_Backtrace=getpid -C link-arg=--defsym=_Unwind_GetIP=getpid)
 if ! has_prebuilt "$target"; then
     # zig links then: it has musl and an unwinder for every target.
     need_zig
     need_rust_src
-    RUSTFLAGS="$small $remap -C link-self-contained=no" cargo +nightly zigbuild "${flags[@]}" "${std[@]}"
+    RUSTFLAGS="$small $remap -C link-self-contained=no" \
+        RUSTUP_TOOLCHAIN=nightly cargo-zigbuild rustc "${flags[@]}" "${std[@]}" "${last[@]}"
 elif [ "${STD:-source}" = source ] && has_own_src; then
     # Stable as it is, except that it may compile its own library along.
-    RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small $remap $link" cargo build "${flags[@]}" "${std[@]}"
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small $remap $link" \
+        cargo rustc "${flags[@]}" "${std[@]}" "${last[@]}" "${no_unwinder[@]}"
 else
     say "with rustup's own standard library: the binary is a fifth larger"
-    RUSTFLAGS="$small $remap $link" cargo build "${flags[@]}"
+    RUSTFLAGS="$small $remap $link" cargo rustc "${flags[@]}" "${last[@]}"
 fi
 
 mkdir -p target/dist
 out=target/dist/amurg-runtime-$(version)-$target$suffix
-install -m 0755 "${CARGO_TARGET_DIR:-target}/$target/static/amurg-runtime" "$out"
+install -m 0755 "${CARGO_TARGET_DIR:-target}/$target/$profile/amurg-runtime" "$out"
 # A loader or a library in the headers would be a dependency after all.
 if readelf -ldW "$out" | grep -E 'INTERP|NEEDED'; then
     say "$out is not static"

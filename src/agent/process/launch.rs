@@ -149,8 +149,15 @@ impl Launcher {
         if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
             command.env("LD_LIBRARY_PATH", path);
         }
-        command.stdin(theirs).stdout(std::process::Stdio::null());
-        command.stderr(std::process::Stdio::null());
+        // Until the agent's own take their places. An empty root has no /dev: there
+        // they are more ends of the socket, on which nothing is said.
+        let nowhere = || {
+            let null = std::fs::File::options().write(true).open("/dev/null");
+            null.map_or_else(|_| theirs.try_clone(), |null| Ok(OwnedFd::from(null)))
+        };
+        command.stdout(nowhere().map_err(LaunchError::scarce("a descriptor"))?);
+        command.stderr(nowhere().map_err(LaunchError::scarce("a descriptor"))?);
+        command.stdin(theirs);
         let expected = self.reaper.expect();
         let child = command
             .spawn()

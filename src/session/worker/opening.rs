@@ -51,10 +51,10 @@ pub(super) fn open(args: Args) -> Result<Worker, Refused> {
                 output.session_created(Err(&error));
             }
             output.system(&error);
-            facts.refused.fetch_add(1, Ordering::Relaxed);
             if made {
                 shared.files.session_ended(&endpoint.id, &session_id);
             }
+            facts.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Refused { session_id, output, error });
         }
     };
