@@ -255,10 +255,10 @@ fn the_log_has_the_format_and_the_level_of_this_run() {
 fn a_log_reader_that_stops_never_stops_the_runtime() {
     let place = Place::new("unread");
     let mut command = place.command(&["--log-level", "trace"]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut runtime = command.spawn().expect("it starts");
     // Held and not read: a pipe takes 64 KiB, then every write would block.
-    let unread = runtime.stderr.take().expect("a pipe");
+    let (unread, theirs) = std::io::pipe().expect("a pipe");
+    command.stderr(theirs);
+    let mut runtime = RuntimeProcess::start(command);
     let (session, other) = (place.session(), place.session());
     // At this level each message is a line: more than the queue and the pipe take.
     for _ in 0..4000 {
@@ -269,7 +269,7 @@ fn a_log_reader_that_stops_never_stops_the_runtime() {
     assert!(dropped.is_some_and(|count| count > 0), "{dropped:?}");
     let told = amurg(place.home.path(), &["control", "drain"]);
     assert_eq!(code(&told), 0, "{}", stderr(&told));
-    assert!(runtime.wait().expect("its end").success());
+    assert!(runtime.wait(soon()).expect("its end").success());
     let first = BufReader::new(unread).lines().next().expect("a line").expect("text");
     assert!(first.contains("starting version="), "{first}");
 }

@@ -227,10 +227,11 @@ impl Service {
             Fact::new("PATH", variable("PATH")),
         ];
         let here = std::env::var_os("PATH").unwrap_or_default();
-        let missing: Vec<String> = std::env::split_paths(&here)
+        let mut missing: Vec<String> = std::env::split_paths(&here)
             .filter(|one| !std::env::split_paths(variable("PATH")).any(|other| other == *one))
             .map(|path| path.display().to_string())
             .collect();
+        missing.dedup();
         if !missing.is_empty() {
             let missing = missing.join(", ");
             facts.push(Fact::new(
