@@ -115,7 +115,7 @@ impl Write for &Stream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        (&self.0).flush()
+        self.0.flush()
     }
 }
 
