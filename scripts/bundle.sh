@@ -31,7 +31,8 @@ install -m 0644 packaging/config.json "$root/config.json"
 install -m 0755 packaging/bundle/install.sh "$root/install.sh"
 sed "s/VERSION/$(version)/g" packaging/bundle/README.md >"$root/README.md"
 install -m 0644 CHANGELOG.md LICENSE README.md config.example.json "$root/doc/"
-cp -r packaging/networks packaging/kubernetes packaging/docker packaging/examples "$root/doc/"
+cp -r packaging/networks packaging/kubernetes packaging/docker packaging/examples packaging/monitoring \
+    "$root/doc/"
 python3 scripts/sbom.py >"$root/sbom.cdx.json"
 
 program=$(runnable)

@@ -45,3 +45,8 @@ put 0644 CHANGELOG.md "$doc/CHANGELOG.md"
 put 0644 config.example.json "$doc/examples/config.json"
 put 0644 packaging/examples/echo_adapter.py "$doc/examples/echo_adapter.py"
 put 0644 packaging/systemd/README.md "$doc/systemd.md"
+put 0644 packaging/monitoring/README.md "$doc/monitoring.md"
+for example in packaging/examples/*; do
+    case $example in *.py | *.sh) mode=0755 ;; *) mode=0644 ;; esac
+    put $mode "$example" "$doc/examples/agents/${example##*/}"
+done

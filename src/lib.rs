@@ -52,6 +52,8 @@ pub mod hub;
 pub mod ids;
 pub mod logging;
 pub mod loopback;
+#[cfg(test)]
+mod messages;
 pub mod protocol;
 mod receive;
 pub mod runtime;

@@ -63,7 +63,9 @@ pub enum LogError {
 impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Thread(error) => write!(f, "cannot start the log thread: {error}"),
+            Self::Thread(error) => {
+                write!(f, "cannot start the log thread: {error}; end what else uses up threads")
+            }
             Self::Begun => f.write_str("logging has begun already"),
         }
     }

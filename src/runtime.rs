@@ -87,7 +87,9 @@ impl fmt::Display for StartError {
                 "runtime.file_storage_path {}: {source}; make it writable for this user or choose another",
                 path.display()
             ),
-            Self::Resources(error) => write!(f, "threads or descriptors are short: {error}"),
+            Self::Resources(error) => {
+                write!(f, "threads or descriptors are short: {error}; raise this user's limits")
+            }
         }
     }
 }
@@ -251,8 +253,9 @@ impl Runtime {
                 messages_out: link.messages_out,
                 bytes_out: link.bytes_out,
                 reconnects: link.reconnects,
-                turns: sessions.turns,
-                refused: sessions.refused,
+                turns: sessions.totals.turns,
+                refused: sessions.totals.refused,
+                dropped_bytes: sessions.totals.dropped_bytes,
                 log_lines_dropped: crate::logging::dropped_lines(),
                 deadlines: self
                     .watchdog
@@ -418,12 +421,15 @@ fn seen(recovery: Recovery) -> HashMap<Arc<str>, Vec<Arc<str>>> {
 }
 
 fn shown(session: &SessionStatus, now: Instant) -> report::Session {
+    let age = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
     report::Session {
         id: session.session_id.to_string(),
         endpoint: session.endpoint_id.to_string(),
         busy: session.busy,
         turns: session.turns,
-        quiet_seconds: now.saturating_duration_since(session.last_active).as_secs_f64(),
+        age_seconds: age(session.started),
+        turn_seconds: session.turn_since.map(age),
+        quiet_seconds: age(session.last_active),
         buffered_bytes: session.buffered_bytes as u64,
     }
 }

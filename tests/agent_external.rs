@@ -307,6 +307,43 @@ say('turn.complete'); read()",
     assert_eq!(scene.turn("go").stdout.len(), 200 * 65536);
 }
 
+/// Offers nine files with one write; each of them alone fills a session.
+fn offers_files_at_once() -> Scene {
+    Scene::external(python(
+        "read()
+import os, tempfile
+file = tempfile.NamedTemporaryFile(); file.truncate(1 << 20)
+offer = lambda n: {'type': 'file.output', 'session_id': me, 'file_path': file.name, 'file_name': str(n)}
+lines = [*map(offer, range(9)), {'type': 'turn.complete', 'session_id': me}]
+os.write(1, ''.join(json.dumps(line) + '\\n' for line in lines).encode())
+read()",
+    ))
+}
+
+#[test]
+fn files_that_are_offered_at_once_are_read_as_there_is_room() {
+    let mut scene = offers_files_at_once();
+    scene.send("go");
+    for n in 0..9 {
+        let seen = scene.next();
+        assert!(matches!(&seen, Seen::File(name, ..) if *name == n.to_string()), "{n}: {seen:?}");
+    }
+    assert!(matches!(scene.next(), Seen::Event(AgentEvent::TurnEnded(_))));
+}
+
+#[test]
+fn files_there_is_no_room_for_are_not_read() {
+    let mut scene = offers_files_at_once();
+    scene.hold();
+    scene.send("go");
+    assert!(matches!(scene.next(), Seen::File(name, ..) if name == "0"));
+    let said = scene.close();
+    assert!(!said.iter().any(|seen| matches!(seen, Seen::File(..))), "the next one was read");
+    let told =
+        |seen: &Seen| matches!(seen, Seen::Output(_, text) if text.contains("could be taken"));
+    assert!(said.iter().any(told), "{said:?}");
+}
+
 #[test]
 fn an_adapter_that_asks_for_ever_is_bounded() {
     let mut scene = Scene::external(python(
@@ -324,6 +361,29 @@ say('turn.complete'); read()",
         }
     }
     assert!(asked <= 64, "{asked}");
+}
+
+#[test]
+fn an_adapter_that_does_not_read_is_ended_and_started_again() {
+    let shared = SharedAdapters::default();
+    let mut scene = Scene::shared_external(persistent(external(&["sleep", "1000"])), &shared);
+    let start = Instant::now();
+    let turn = scene.send("go");
+    let name = "x".repeat(128 * 1024);
+    let file = StoredFile { path: "/x".into(), name, mime_type: "x/y".into() };
+    for _ in 0..12 {
+        scene.agent.file(&file);
+    }
+    let turn = scene.rest_of_turn(turn, start);
+    assert!(turn.system.contains("more than 1 MiB of what it was told unread"), "{turn:?}");
+    assert_eq!(turn.exit_code, Some(143), "{turn:?}");
+    let turn = scene.send("again");
+    let seen = scene.next();
+    let told = |text: &str| text.contains("it was started again");
+    assert!(matches!(&seen, Seen::Output(_, text) if told(text)), "{seen:?}");
+    close(&shared);
+    let ends = |seen: &Seen| matches!(seen, Seen::Event(AgentEvent::TurnEnded(TurnEnd { turn: ended, .. })) if *ended == turn);
+    assert!(ends(&scene.next()));
 }
 
 #[test]

@@ -107,6 +107,11 @@ fn an_orphan_with_an_emptied_environment() {
 }
 
 #[test]
+fn an_orphan_with_a_mark_it_made_up() {
+    ends("(AMURG_MARK=x sleep 1000 & echo $!); exit 0", LONG);
+}
+
+#[test]
 fn an_orphan_of_a_session_of_its_own_once_seen_is_not_forgotten() {
     // Descent is all that tells of it, and its parent dies first.
     ends("env -i setsid sh -c 'trap \"\" TERM; echo $$; sleep 1000; sleep 1000'; :", SHORT);

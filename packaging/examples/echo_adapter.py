@@ -7,7 +7,7 @@ may serve many sessions. What it writes to stderr goes into the runtime's log.
 
     "endpoints": [{
       "id": "echo", "profile": "external",
-      "external": {"command": "/usr/share/doc/amurg-runtime/examples/echo_adapter.py"}
+      "external": {"command": "/opt/agents/echo_adapter.py"}
     }]
 
 Replace answer() by something cleverer.

@@ -195,6 +195,32 @@ mod tests {
         }
     }
 
+    /// The README's table of commands: all of them, with options that there are.
+    #[test]
+    fn the_readme_knows_every_command_and_no_other_option() {
+        let readme = include_str!("../../README.md");
+        let (_, table) = readme.split_once("| command | does | exit code |\n").expect("a table");
+        let rows: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+        let program = program();
+        for command in &program.commands {
+            let about = |row: &&&str| {
+                let cell = row.trim_start_matches("| ").split(" | ").next().unwrap_or_default();
+                cell.split(['`', ' ']).any(|word| word == command.name())
+            };
+            let row = rows.iter().find(about);
+            let row = row.unwrap_or_else(|| panic!("{} is not in the README", command.name()));
+            let options: Vec<&str> = command
+                .all()
+                .iter()
+                .flat_map(|below| below.options.iter().map(|flag| flag.long))
+                .collect();
+            for word in row.split(['`', ' ', ',', ';']).filter(|word| word.starts_with("--")) {
+                let is_rule = word.bytes().all(|byte| byte == b'-');
+                assert!(is_rule || options.contains(&word), "{word}: {row}");
+            }
+        }
+    }
+
     #[test]
     fn every_choice_and_path_is_known_as_one() {
         let program = program();

@@ -12,14 +12,17 @@ pub mod flags;
 pub mod init;
 pub mod launch;
 pub mod man;
+pub mod presence;
 pub mod progress;
 pub mod run;
 pub mod schema;
 mod service;
+mod shells;
 pub mod sparkline;
 pub mod status;
 pub mod terminal;
 pub mod trial;
+mod usage;
 pub mod version;
 
 use std::ffi::OsString;
@@ -66,7 +69,10 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Result<Vec<String>, OsString> = arguments.map(OsString::into_string).collect();
     let code = match arguments {
         Ok(arguments) => dispatch(arguments::normalise(arguments)),
-        Err(odd) => usage(&format!("an argument is not UTF-8: {}", odd.display())),
+        Err(odd) => {
+            let odd = odd.to_string_lossy();
+            usage(&format!("the argument {odd:?} is not UTF-8; spell it in that"))
+        }
     };
     ExitCode::from(code)
 }
@@ -98,7 +104,7 @@ fn dispatch(mut arguments: Vec<String>) -> u8 {
             println!("{}", early.output.trim_end());
             return exit::OK;
         }
-        Err(early) => return usage(early.output.trim_end()),
+        Err(early) => return usage(&usage::told(&early.output, &words)),
     };
     match amurg.command {
         Command::Run(arguments) => run::run(&arguments),
@@ -121,7 +127,6 @@ fn print(text: &str) {
 
 fn usage(message: &str) -> u8 {
     eprintln!("amurg-runtime: {message}");
-    eprintln!("Run amurg-runtime --help for the commands.");
     exit::USAGE
 }
 

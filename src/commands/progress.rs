@@ -5,6 +5,7 @@
 //! once and stays; where nobody looks, nothing is written at all.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,10 @@ const PACE: Duration = Duration::from_secs(1);
 /// Shown from [`Progress::begin`] until dropped. Whoever holds it writes nothing
 /// to the terminal meanwhile.
 pub struct Progress {
-    /// What is waited for now; dropping it ends the thread.
-    news: Option<Sender<String>>,
+    /// What is waited for now.
+    what: Arc<Mutex<String>>,
+    /// Nothing is sent; dropping it ends the thread.
+    alive: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -32,7 +35,7 @@ impl Progress {
     pub fn begin(what: impl Into<String>) -> Self {
         let err = io::stderr();
         if !err.is_terminal() || !io::stdout().is_terminal() {
-            return Self { news: None, thread: None };
+            return Self { what: Arc::default(), alive: None, thread: None };
         }
         let redraws = terminal::is_coloured(&err);
         Self::on(err, redraws, what.into(), PATIENCE)
@@ -44,25 +47,24 @@ impl Progress {
         what: String,
         patience: Duration,
     ) -> Self {
-        let (news, told) = bounded(1);
-        let line = Line { out, redraws, what, since: Instant::now(), drawn: false };
+        let (alive, over) = bounded(0);
+        let what = Arc::new(Mutex::new(what));
+        let line =
+            Line { out, redraws, what: Arc::clone(&what), since: Instant::now(), drawn: None };
         // Without a thread nothing is shown, which harms nobody.
-        let thread = threads::spawn("progress", move || line.keep(&told, patience)).ok();
-        Self { news: Some(news), thread }
+        let thread = threads::spawn("progress", move || line.keep(&over, patience)).ok();
+        Self { what, alive: Some(alive), thread }
     }
 
     /// From now on this is waited for.
     pub fn now(&self, what: impl Into<String>) {
-        if let Some(news) = &self.news {
-            // A thread that is not there, or writes just now, misses one of them.
-            let _ = news.try_send(what.into());
-        }
+        *self.what.lock().unwrap_or_else(PoisonError::into_inner) = what.into();
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.news = None;
+        self.alive = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -72,46 +74,36 @@ impl Drop for Progress {
 struct Line<W> {
     out: W,
     redraws: bool,
-    what: String,
+    what: Arc<Mutex<String>>,
     since: Instant,
-    drawn: bool,
+    /// What stands there.
+    drawn: Option<String>,
 }
 
 impl<W: Write> Line<W> {
-    fn keep(mut self, told: &Receiver<String>, patience: Duration) {
+    fn keep(mut self, over: &Receiver<()>, patience: Duration) {
         let mut next = self.since + patience;
-        loop {
-            match told.recv_deadline(next) {
-                Ok(what) if what == self.what => {}
-                Ok(what) => {
-                    self.what = what;
-                    // A line that cannot be redrawn is written anew for new words.
-                    self.drawn &= self.redraws;
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.draw();
-                    next = Instant::now() + PACE;
-                }
-                Err(RecvTimeoutError::Disconnected) => return self.clear(),
-            }
+        while over.recv_deadline(next) == Err(RecvTimeoutError::Timeout) {
+            self.draw();
+            next = Instant::now() + PACE;
         }
+        self.clear();
     }
 
     fn draw(&mut self) {
-        let text = if self.redraws {
+        let what = self.what.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if self.redraws {
             let seconds = self.since.elapsed().as_secs();
-            format!("\r\x1b[K  waiting for {} ({seconds} s)", self.what)
-        } else if self.drawn {
-            return;
-        } else {
-            format!("  waiting for {}\n", self.what)
-        };
-        self.drawn = true;
-        self.write(&text);
+            self.write(&format!("\r\x1b[K  waiting for {what} ({seconds} s)"));
+        } else if self.drawn.as_ref() != Some(&what) {
+            // A line that cannot be redrawn is written anew for new words.
+            self.write(&format!("  waiting for {what}\n"));
+        }
+        self.drawn = Some(what);
     }
 
     fn clear(&mut self) {
-        if self.drawn && self.redraws {
+        if self.drawn.is_some() && self.redraws {
             self.write("\r\x1b[K");
         }
     }

@@ -1,6 +1,6 @@
 //! `run`: the service.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use argh::{ArgsInfo, FromArgs};
 use log::{error, info, warn};
@@ -33,7 +33,7 @@ pub struct Run {
     log_format: LogFormat,
 
     /// error, warn, info, debug or trace; instead of `runtime.log_level`
-    #[argh(option, arg_name = "error|warn|info|debug|trace")]
+    #[argh(option, arg_name = "error|warn|info|debug|trace", from_str_fn(level))]
     log_level: Option<log::LevelFilter>,
 }
 
@@ -42,8 +42,12 @@ fn format(word: &str) -> Result<LogFormat, String> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         "journald" => Ok(LogFormat::Journald),
-        _ => Err("text, json or journald".into()),
+        _ => Err("it is text, json or journald".into()),
     }
+}
+
+fn level(word: &str) -> Result<log::LevelFilter, String> {
+    word.parse().map_err(|_| "it is error, warn, info, debug or trace".into())
 }
 
 /// Runs the command: 0 after a clean stop, 78 bad configuration, 69 another one
@@ -75,7 +79,7 @@ pub fn run(arguments: &Run) -> u8 {
             config.runtime.state_dir.display()
         );
     }
-    match serve(arguments.config.as_deref(), config) {
+    match serve(arguments, config) {
         Ok(()) => exit::OK,
         Err(error @ StartError::State(_)) => {
             error!("not started: {error}");
@@ -88,7 +92,7 @@ pub fn run(arguments: &Run) -> u8 {
     }
 }
 
-fn serve(named: Option<&Path>, config: Config) -> Result<(), StartError> {
+fn serve(arguments: &Run, config: Config) -> Result<(), StartError> {
     info!(
         "starting version={} runtime={} endpoints={}",
         env!("CARGO_PKG_VERSION"),
@@ -104,7 +108,7 @@ fn serve(named: Option<&Path>, config: Config) -> Result<(), StartError> {
     let links = service.link_changes();
     let options = runtime::Options { launcher, persistent: true, link_changed: links };
     let runtime = Runtime::start(config, options)?;
-    service.serve(runtime, named, &state_dir);
+    service.serve(runtime, arguments.config.as_deref(), arguments.log_level, &state_dir);
     Ok(())
 }
 

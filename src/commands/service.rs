@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select, unbounded};
-use log::{error, info, warn};
+use log::{LevelFilter, error, info, warn};
 
 use crate::agent::process::reaper::Reaper;
 use crate::config::Options;
@@ -51,12 +51,18 @@ impl Service {
         })
     }
 
-    /// Serves until a signal, or a drain, ends it.
-    pub fn serve(self, runtime: Runtime, named: Option<&Path>, state_dir: &Path) {
+    /// Serves until a signal, or a drain, ends it. `level` wins over the file's.
+    pub fn serve(
+        self,
+        runtime: Runtime,
+        named: Option<&Path>,
+        level: Option<LevelFilter>,
+        state_dir: &Path,
+    ) {
         let (ask, asked) = unbounded();
         let _server = control_server(state_dir, ask);
         let mut desk =
-            Desk { runtime, named, connected: false, waiting: Vec::new(), drained: never() };
+            Desk { runtime, named, level, connected: false, waiting: Vec::new(), drained: never() };
         tell_systemd(&[sd_notify::NotifyState::Ready, desk.status_text()]);
         let pulse = sd_notify::watchdog_enabled().map(|period| period / 2);
         let mut next_pulse = pulse.map(|period| Instant::now() + period);
@@ -65,10 +71,8 @@ impl Service {
             let beat = next_pulse.map_or_else(never, at);
             select! {
                 recv(self.notices) -> notice => match notice {
-                    Ok(Notice::Reload) => {
-                        // It is in the log.
-                        let _ = desk.reload();
-                    }
+                    // How it went was logged.
+                    Ok(Notice::Reload) => drop(desk.reload()),
                     Ok(Notice::Terminate) | Err(_) => break,
                 },
                 recv(self.links.1) -> connected => desk.link_changed(connected == Ok(true)),
@@ -109,7 +113,9 @@ fn control_server(state_dir: &Path, ask: Sender<Asked>) -> Option<Server> {
             _ => Duration::ZERO,
         };
         let (answer, answered) = bounded(1);
-        let busy = || Answer::Refused { reason: "the runtime is busy or stopping".into() };
+        let busy = || Answer::Refused {
+            reason: "the runtime is busy or stopping; try again in a moment".into(),
+        };
         if ask.send((request, answer)).is_err() {
             return busy();
         }
@@ -129,6 +135,8 @@ fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
 struct Desk<'a> {
     runtime: Runtime,
     named: Option<&'a Path>,
+    /// What the command line says, for this run.
+    level: Option<LevelFilter>,
     connected: bool,
     /// Who waits for a connection, and until when.
     waiting: Vec<(Instant, Sender<Answer>)>,
@@ -146,7 +154,7 @@ impl Desk<'_> {
                 return self.waiting.push((deadline, answer));
             }
             Request::Reload => match self.reload() {
-                Ok(()) => done("read again"),
+                Ok(text) => Answer::Done { text },
                 Err(reason) => Answer::Refused { reason },
             },
             Request::Drain => {
@@ -157,10 +165,10 @@ impl Desk<'_> {
                 Ok(level) => {
                     logging::set_level(level);
                     info!("log level changed level={level}");
-                    done("changed, until the next reload")
+                    done("changed, until the next reload or start")
                 }
                 Err(_) => Answer::Refused {
-                    reason: "a level is error, warn, info, debug or trace".into(),
+                    reason: "there is no such level; give error, warn, info, debug or trace".into(),
                 },
             },
             Request::Close { session } => {
@@ -179,8 +187,8 @@ impl Desk<'_> {
         Answer::Status(Box::new(self.runtime.report()))
     }
 
-    /// Reads the configuration again; why nothing changes, if so.
-    fn reload(&mut self) -> Result<(), String> {
+    /// Reads configuration and token again; says how it went.
+    fn reload(&mut self) -> Result<String, String> {
         let begun = sd_notify::NotifyState::monotonic_usec_now();
         if let Ok(now) = begun {
             tell_systemd(&[sd_notify::NotifyState::Reloading, now]);
@@ -190,9 +198,11 @@ impl Desk<'_> {
                 for warning in &loaded.warnings {
                     warn!("{}", warning.in_one_line());
                 }
-                logging::set_level(loaded.config.runtime.log_level);
+                logging::set_level(self.level.unwrap_or(loaded.config.runtime.log_level));
+                let endpoints = loaded.config.endpoints.len();
+                let warnings = loaded.warnings.len();
                 self.runtime.reload(loaded.config);
-                Ok(())
+                Ok(format!("read again: {endpoints} agents, {warnings} warnings"))
             }
             Err(problems) => {
                 error!("configuration not read again: nothing changes");
@@ -200,7 +210,7 @@ impl Desk<'_> {
                     error!("{}", Quoted(problem));
                 }
                 let first = problems.lines().next().unwrap_or_default();
-                Err(format!("nothing changes: {first}"))
+                Err(format!("nothing changes: {first}; amurg-runtime check tells all of it"))
             }
         };
         tell_systemd(&[sd_notify::NotifyState::Ready, self.status_text()]);

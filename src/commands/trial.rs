@@ -25,6 +25,7 @@ use self::conversation::Conversation;
 use self::input::{Input, Interrupts};
 use self::screen::{Escaped, Screen};
 use super::exit;
+use super::progress::Progress;
 use crate::agent::process::launch::Launcher;
 use crate::agent::process::original::Original;
 use crate::agent::process::reaper::Reaper;
@@ -148,26 +149,32 @@ impl Try {
         let (hub, scratch) = match places {
             Ok(places) => places,
             Err(error) => {
-                screen.note(&format!("no place for a trial: {error}"));
+                screen.note(&format!(
+                    "no place for a trial: {error}; is there room in the temporary directory?"
+                ));
                 return exit::UNAVAILABLE;
             }
         };
         redirect(&mut config, &hub, &token, scratch.path());
 
         let interrupts = Interrupts::catch();
+        let progress = Progress::begin("the runtime to start");
         let shutdown = match start(config) {
             Ok(shutdown) => shutdown,
             Err(error) => {
+                drop(progress);
                 screen.note(&error);
                 return exit::INTERNAL;
             }
         };
         let client = hub.client();
-        let code = if client.wait_registered(Instant::now() + ARRIVAL).is_ok() {
+        let arrived = client.wait_registered(Instant::now() + ARRIVAL).is_ok();
+        drop(progress);
+        let code = if arrived {
             let input = Input::new(self.message, screen.prompts());
             Conversation::new(client, frames, input, &interrupts.told, screen, endpoint).hold()
         } else {
-            screen.note("the runtime did not come to its hub");
+            screen.note("the runtime did not come to its hub; is this machine overloaded?");
             drop(frames);
             exit::INTERNAL
         };
@@ -179,7 +186,10 @@ impl Try {
     /// The endpoint that was named, or the first.
     fn chosen<'a>(&self, endpoints: &'a [Arc<Endpoint>]) -> Result<&'a Arc<Endpoint>, String> {
         let Some(name) = &self.endpoint else {
-            return endpoints.first().ok_or_else(|| "there is no agent to talk to".to_owned());
+            return endpoints.first().ok_or_else(|| {
+                "there is no agent to talk to; add one to the configuration, or give --demo"
+                    .to_owned()
+            });
         };
         if let Some(found) = endpoints.iter().find(|endpoint| endpoint.id == *name) {
             return Ok(found);

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::token::{self, TokenError};
+use crate::secret::Secret;
+
 /// The surroundings a configuration is read in.
 pub trait Environment {
     /// The value of a variable, if it is set.
@@ -18,6 +21,15 @@ pub trait Environment {
     fn current_dir(&self) -> PathBuf;
     /// The host's name, for a runtime without an id.
     fn host_name(&self) -> Option<String>;
+
+    /// The token that systemd hands over as the credential of this name.
+    ///
+    /// # Errors
+    /// When it handed over none, or not a token.
+    fn credential(&self, name: &str) -> Result<Secret, TokenError> {
+        let directory = self.variable("CREDENTIALS_DIRECTORY");
+        token::read(&token::credential(name, directory.map(Into::into))?)
+    }
 }
 
 /// This process's own surroundings.

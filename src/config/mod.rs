@@ -27,7 +27,7 @@ pub mod expand;
 pub mod fields;
 pub mod find;
 mod foreign;
-mod nearest;
+pub mod nearest;
 pub mod paths;
 pub mod problem;
 pub mod reader;

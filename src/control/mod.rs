@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod peer;
+pub mod prometheus;
 pub mod report;
 pub mod server;
 
@@ -89,7 +90,7 @@ pub fn candidates(state_dir: &Path, runtime_directory: Option<&Path>) -> Vec<Pat
         socket_path(state_dir, runtime_directory),
         socket_path(state_dir, None),
         socket_path(state_dir, Some(system)),
-        socket_path(&Path::new("/var/lib/amurg").join(state_name), None),
+        socket_path(&Path::new(crate::state::SYSTEM).join(state_name), None),
     ];
     paths.dedup();
     paths
@@ -122,7 +123,12 @@ impl std::fmt::Display for AskError {
         match self {
             Self::NotRunning { looked } => {
                 let looked: Vec<_> = looked.iter().map(|path| path.display().to_string()).collect();
-                write!(f, "no running runtime found; looked for {}", looked.join(", "))
+                write!(
+                    f,
+                    "no running runtime found, looked for {}; start it, or name its configuration \
+                     with --config FILE",
+                    looked.join(", ")
+                )
             }
             Self::Denied { path } => {
                 write!(
@@ -131,7 +137,9 @@ impl std::fmt::Display for AskError {
                     path.display()
                 )
             }
-            Self::Broken { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Broken { path, source } => {
+                write!(f, "{}: {source}; try again in a moment", path.display())
+            }
         }
     }
 }

@@ -56,6 +56,10 @@ pub struct Session {
     pub busy: bool,
     /// Turns so far.
     pub turns: u64,
+    /// Seconds since it was started.
+    pub age_seconds: f64,
+    /// Seconds since its open turn began; absent without one.
+    pub turn_seconds: Option<f64>,
     /// Seconds since anybody said anything in it.
     pub quiet_seconds: f64,
     /// Its bytes that the hub has not confirmed yet.
@@ -77,8 +81,11 @@ pub struct Counters {
     pub reconnects: u64,
     /// Turns begun.
     pub turns: u64,
-    /// Sessions and messages that were refused.
+    /// Sessions, messages and requests that were refused.
     pub refused: u64,
+    /// Bytes of agents dropped because they had no room, where other sessions
+    /// share the process and it could not wait.
+    pub dropped_bytes: u64,
     /// Log lines dropped because nobody read them.
     pub log_lines_dropped: u64,
     /// Deadlines that passed, by reason.
@@ -114,56 +121,45 @@ impl Process {
     }
 }
 
-impl Report {
-    /// The text exposition format, for a node exporter's textfile collector.
-    pub fn prometheus(&self) -> String {
-        let mut text = String::new();
-        let connected = u64::from(self.connection.connected);
-        let busy = self.sessions.iter().filter(|session| session.busy).count() as u64;
-        let counters = &self.counters;
-        for (name, kind, help, value) in [
-            ("connected", "gauge", "1 while registered with the hub", connected),
-            ("sessions", "gauge", "live sessions", self.sessions.len() as u64),
-            ("sessions_busy", "gauge", "sessions with an open turn", busy),
-            ("buffered_bytes", "gauge", "bytes the hub has not confirmed", self.buffered_bytes),
-            ("unconfirmed_bytes", "gauge", "bytes on the wire", self.unconfirmed_bytes),
-            ("memory_bytes", "gauge", "memory of the runtime (PSS)", self.process.memory_bytes),
-            ("threads", "gauge", "threads", self.process.threads),
-            ("open_files", "gauge", "open descriptors", self.process.open_files),
-            ("messages_in_total", "counter", "messages from the hub", counters.messages_in),
-            ("bytes_in_total", "counter", "bytes from the hub", counters.bytes_in),
-            ("messages_out_total", "counter", "messages to the hub", counters.messages_out),
-            ("bytes_out_total", "counter", "bytes to the hub", counters.bytes_out),
-            ("reconnects_total", "counter", "registrations after the first", counters.reconnects),
-            ("turns_total", "counter", "turns begun", counters.turns),
-            ("refused_total", "counter", "sessions and messages refused", counters.refused),
-        ] {
-            text += &format!(
-                "# HELP amurg_{name} {help}\n# TYPE amurg_{name} {kind}\namurg_{name} {value}\n"
-            );
-        }
-        text += "# HELP amurg_deadlines_total deadlines that passed\n# TYPE amurg_deadlines_total counter\n";
-        for (reason, count) in &counters.deadlines {
-            text += &format!("amurg_deadlines_total{{reason=\"{reason}\"}} {count}\n");
-        }
-        text
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
+    /// The paths of every value, as the page writes them.
+    fn paths(value: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
+        use serde_json::Value;
+        match value {
+            Value::Object(members) if path == "counters.deadlines" => {
+                assert!(!members.is_empty());
+                found.insert(format!("{path}.*"));
+            }
+            Value::Object(members) => {
+                for (name, value) in members {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    paths(value, &format!("{path}{dot}{name}"), found);
+                }
+            }
+            Value::Array(elements) => paths(&elements[0], &format!("{path}[]"), found),
+            _ => drop(found.insert(path.to_owned())),
+        }
+    }
+
     #[test]
-    fn every_metric_has_help_type_and_value() {
-        let mut report = Report::default();
-        report.counters.deadlines.insert("idle_turn".into(), 3);
-        let text = report.prometheus();
-        let helped = text.lines().filter(|line| line.starts_with("# HELP")).count();
-        let typed = text.lines().filter(|line| line.starts_with("# TYPE")).count();
-        assert_eq!(helped, typed);
-        assert!(text.contains("amurg_deadlines_total{reason=\"idle_turn\"} 3\n"), "{text}");
-        assert!(text.ends_with('\n'));
+    fn every_field_is_documented_and_nothing_else() {
+        let page = include_str!("../../packaging/monitoring/README.md");
+        let (_, table) = page.split_once("| field | is |\n").unwrap();
+        let cells = table.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+        let documented: BTreeSet<String> = cells
+            .flat_map(|(fields, _)| fields.split(", "))
+            .map(|field| field.trim_matches('`').to_owned())
+            .collect();
+        let mut report = Report { sessions: vec![Session::default()], ..Report::default() };
+        report.counters.deadlines.insert("idle_turn".into(), 1);
+        let mut found = BTreeSet::new();
+        paths(&serde_json::to_value(&report).unwrap(), "", &mut found);
+        assert_eq!(found, documented);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use log::{debug, warn};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Answer, Request, peer};
 use crate::threads;
@@ -20,6 +20,10 @@ use crate::wake::{self, WakeFd, Waker};
 const MAX_REQUEST: u64 = 4096;
 /// Longest wait for the other side to write or read.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Pause after a failure to accept: whoever waits makes the socket readable all the
+/// same, and descriptors do not come back faster for being asked for.
+const PAUSE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Requests that may be under way at once; `status --wait` takes its time.
 const MAX_REQUESTS: usize = 16;
@@ -70,16 +74,22 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 }
 
 fn serve(listener: &UnixListener, stopped: &WakeFd, handler: &Handler) {
+    let mut failing = false;
     loop {
-        let mut ready = [PollFd::new(listener, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
-        match poll(&mut ready, None) {
+        let stop = PollFd::new(stopped, PollFlags::IN);
+        let mut ready = [stop, PollFd::new(listener, PollFlags::IN)];
+        let (asked, limit) =
+            if failing { (&mut ready[..1], Some(&PAUSE)) } else { (&mut ready[..], None) };
+        match poll(asked, limit) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return warn!("control socket given up error={error}"),
         }
-        if !ready[1].revents().is_empty() {
+        if !ready[0].revents().is_empty() {
             return;
         }
-        match listener.accept() {
+        let accepted = listener.accept();
+        let has_failed = std::mem::replace(&mut failing, false);
+        match accepted {
             // Whoever comes while all places are taken finds a closed connection.
             Ok((stream, _)) if Arc::strong_count(handler) <= MAX_REQUESTS => {
                 let handler = Arc::clone(handler);
@@ -94,8 +104,13 @@ fn serve(listener: &UnixListener, stopped: &WakeFd, handler: &Handler) {
             }
             Ok(_) => warn!("control request dropped reason=\"too many at once\""),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // Out of descriptors: whoever asks is told by a closed connection.
-            Err(error) => warn!("control request not accepted error={error}"),
+            // Out of descriptors: whoever asks waits until there are some again.
+            Err(error) => {
+                failing = true;
+                if !has_failed {
+                    warn!("control request not accepted, tried again every second error={error}");
+                }
+            }
         }
     }
 }

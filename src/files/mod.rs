@@ -75,7 +75,10 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge(most) => {
-                write!(f, "it is larger than {most} bytes (`runtime.max_file_bytes`)")
+                write!(
+                    f,
+                    "it is larger than {most} bytes (`runtime.max_file_bytes`); send it in parts"
+                )
             }
             Self::SessionFull(most) => write!(
                 f,
@@ -90,10 +93,15 @@ impl fmt::Display for Refusal {
             Self::NoBase64 => f.write_str("it did not arrive as base64; send it again"),
             Self::NotAllowed(why) => write!(
                 f,
-                "it cannot be read beneath `allowed_paths`, the uploads or the agent's directory ({why})"
+                "it cannot be read beneath `allowed_paths`, the uploads or the agent's directory ({why}); \
+                 put it there"
             ),
-            Self::NoFile(what) => write!(f, "it is {what} and no regular file"),
-            Self::System(error) => write!(f, "{error}"),
+            Self::NoFile(what) => {
+                write!(f, "it is {what} and no regular file; put its content into one")
+            }
+            Self::System(error) => {
+                write!(f, "{error}; try again, and look at the disk if that lasts")
+            }
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! The runtime may read more than a confined agent. So a path is taken apart
 //! against the directories the agent may use, and opened beneath one of them
-//! without following any link; what is opened must be a regular file, and not
-//! one of `/proc`, which answers each reader differently.
+//! without following any link, and without the right of root to pass file modes
+//! by, which a confined agent lacks; what is opened must be a regular file, and
+//! not one of `/proc`, which answers each reader differently.
 
 use std::fs::File;
 use std::io::Read;
@@ -42,6 +43,7 @@ pub struct Offered {
 pub struct Root {
     name: PathBuf,
     real: PathBuf,
+    confined: bool,
 }
 
 impl Root {
@@ -49,14 +51,21 @@ impl Root {
     /// a link leads to it, since the agent may have put it there.
     pub fn confined(path: impl Into<PathBuf>) -> Self {
         let name = path.into();
-        Self { real: name.clone(), name }
+        Self { real: name.clone(), name, confined: true }
     }
 
     /// A directory of an agent that may read what the runtime may: links on the
     /// way to it are resolved now, and it goes by both its names.
     pub fn resolved(path: impl Into<PathBuf>) -> Self {
         let name = path.into();
-        Self { real: name.canonicalize().unwrap_or_else(|_| name.clone()), name }
+        let real = name.canonicalize().unwrap_or_else(|_| name.clone());
+        Self { real, name, confined: false }
+    }
+
+    /// Opens `rest` beneath it, as its agent could.
+    fn open(&self, rest: &Path) -> Result<OwnedFd, Errno> {
+        let open = || open_within(&self.real, rest);
+        if self.confined { as_confined(open) } else { open() }
     }
 
     /// The path within this directory, if it lies there.
@@ -102,13 +111,25 @@ fn open_beneath(path: &Path, roots: &[Root]) -> Result<OwnedFd, Refusal> {
     let mut why = "it lies elsewhere".to_owned();
     for root in roots.iter().filter(|root| !root.is_beneath(roots)) {
         let Some(rest) = root.rest(path) else { continue };
-        match open_within(&root.real, rest) {
+        match root.open(rest) {
             Ok(fd) => return Ok(fd),
             Err(Errno::LOOP | Errno::NOTDIR) => why = "a link is on the way".into(),
             Err(error) => why = error.to_string(),
         }
     }
     Err(Refusal::NotAllowed(why))
+}
+
+#[cfg(target_os = "linux")]
+fn as_confined(open: impl FnOnce() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    let opened = crate::sandbox::privileges::by_modes_alone(open);
+    opened.unwrap_or_else(|error| Err(Errno::from_io_error(&error).unwrap_or(Errno::PERM)))
+}
+
+/// Nothing is confined elsewhere.
+#[cfg(not(target_os = "linux"))]
+fn as_confined(open: impl FnOnce() -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Errno> {
+    open()
 }
 
 /// Opening a pipe must not wait for its writer, nor a terminal become ours.
@@ -175,7 +196,7 @@ fn is_of_proc(_: &OwnedFd) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     use super::*;
 
@@ -244,6 +265,21 @@ mod tests {
             let error = scene.read(path.to_str().unwrap()).unwrap_err();
             assert!(matches!(error, Refusal::NotAllowed(_)), "{path:?}: {error}");
         }
+    }
+
+    #[test]
+    fn modes_bind_a_confined_agent_of_root_and_its_files() {
+        let mut scene = scene();
+        let file = scene.path("allowed/a.txt");
+        fs::write(&file, "another's").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        if chown(&file, Some(65534), Some(65534)).is_err() {
+            println!("skipped: only root can give a file away");
+            return;
+        }
+        assert!(scene.refused("a.txt").contains("denied"));
+        scene.roots = vec![Root::resolved(scene.path("allowed"))];
+        assert_eq!(scene.read("a.txt").unwrap().data, b"another's");
     }
 
     #[test]

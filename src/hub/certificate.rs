@@ -1,7 +1,7 @@
-//! From when a certificate is valid, read out of its DER.
+//! From when until when a certificate is valid, read out of its DER.
 //!
-//! Only for telling a person that a clock is wrong; nothing is decided by it.
-//! It walks to that one field and knows no other.
+//! Only for telling a person; nothing is decided by it. It walks to that one
+//! field and knows no other.
 
 /// Certificate fields on the way: SEQUENCE, INTEGER, `[0]` (the version).
 const SEQUENCE: u8 = 0x30;
@@ -9,8 +9,17 @@ const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// The certificate's `notBefore` as `2026-01-31T12:00:00Z`, if it can be read.
-pub fn not_before(der: &[u8]) -> Option<String> {
+/// Both ends of a certificate's time, as `2026-01-31T12:00:00Z`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// `notBefore`
+    pub from: String,
+    /// `notAfter`
+    pub until: String,
+}
+
+/// From when until when a certificate is valid, if that can be read.
+pub fn validity(der: &[u8]) -> Option<Validity> {
     let (SEQUENCE, certificate, _) = element(der)? else { return None };
     let (SEQUENCE, fields, _) = element(certificate)? else { return None };
     // version (optional), serial number, algorithm and issuer come before validity.
@@ -20,7 +29,14 @@ pub fn not_before(der: &[u8]) -> Option<String> {
         rest = element(rest)?.2;
     }
     let (SEQUENCE, validity, _) = element(rest)? else { return None };
-    let (tag, time, _) = element(validity)?;
+    let (from, rest) = time(validity)?;
+    let (until, _) = time(rest)?;
+    Some(Validity { from, until })
+}
+
+/// The time at the beginning, and what follows.
+fn time(der: &[u8]) -> Option<(String, &[u8])> {
+    let (tag, time, rest) = element(der)?;
     let digits = std::str::from_utf8(time).ok()?.strip_suffix('Z')?;
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -33,15 +49,9 @@ pub fn not_before(der: &[u8]) -> Option<String> {
         _ => return None,
     };
     let part = |from: usize, to: usize| &digits[from..to];
-    Some(format!(
-        "{}-{}-{}T{}:{}:{}Z",
-        part(0, 4),
-        part(4, 6),
-        part(6, 8),
-        part(8, 10),
-        part(10, 12),
-        part(12, 14)
-    ))
+    let (date, clock) =
+        ([part(0, 4), part(4, 6), part(6, 8)], [part(8, 10), part(10, 12), part(12, 14)]);
+    Some((format!("{}T{}Z", date.join("-"), clock.join(":")), rest))
 }
 
 /// Tag, content and what follows of the first element.
@@ -70,37 +80,40 @@ mod tests {
         [&[tag, 0x82], &length[..], content].concat()
     }
 
-    fn certificate(version: bool, time: &[u8]) -> Vec<u8> {
+    fn certificate(version: bool, times: &[u8]) -> Vec<u8> {
         let mut fields = if version { wrap(VERSION, &[2, 1, 2]) } else { Vec::new() };
         fields.extend([2, 1, 7]);
         fields.extend(wrap(SEQUENCE, b"algorithm"));
         fields.extend(wrap(SEQUENCE, &[b'i'; 300]));
-        fields.extend(wrap(SEQUENCE, time));
+        fields.extend(wrap(SEQUENCE, times));
         wrap(SEQUENCE, &wrap(SEQUENCE, &fields))
     }
 
     #[test]
     fn both_kinds_of_time_are_read() {
-        let utc = wrap(UTC_TIME, b"260131120000Z");
-        assert_eq!(not_before(&certificate(true, &utc)).as_deref(), Some("2026-01-31T12:00:00Z"));
-        let general = wrap(GENERALIZED_TIME, b"20510131120001Z");
-        assert_eq!(
-            not_before(&certificate(false, &general)).as_deref(),
-            Some("2051-01-31T12:00:01Z")
-        );
+        let times = [wrap(UTC_TIME, b"260131120000Z"), wrap(GENERALIZED_TIME, b"20510131120001Z")];
+        let expected =
+            Validity { from: "2026-01-31T12:00:00Z".into(), until: "2051-01-31T12:00:01Z".into() };
+        for version in [true, false] {
+            let certificate = certificate(version, &times.concat());
+            assert_eq!(validity(&certificate).as_ref(), Some(&expected));
+        }
     }
 
     #[test]
     fn anything_else_is_no_time_and_no_panic() {
-        let whole = certificate(true, &wrap(UTC_TIME, b"260131120000Z"));
+        let utc = wrap(UTC_TIME, b"260131120000Z");
+        let whole = certificate(true, &[&utc[..], &utc].concat());
         for end in 0..whole.len() {
-            assert_eq!(not_before(&whole[..end]), None);
+            assert_eq!(validity(&whole[..end]), None);
         }
         for index in 0..whole.len() {
             let mut bent = whole.clone();
             bent[index] ^= 0xff;
-            let _ = not_before(&bent);
+            let _ = validity(&bent);
         }
-        assert_eq!(not_before(&certificate(true, &wrap(UTC_TIME, b"2601311200ab\xffZ"))), None);
+        let odd = wrap(UTC_TIME, b"2601311200ab\xffZ");
+        assert_eq!(validity(&certificate(true, &[&odd[..], &utc].concat())), None);
+        assert_eq!(validity(&certificate(true, &[&utc[..], &odd].concat())), None);
     }
 }

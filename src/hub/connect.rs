@@ -46,6 +46,18 @@ impl fmt::Display for ConnectError {
     }
 }
 
+impl ConnectError {
+    /// What to look at.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Resolve(_) | Self::NoAddress => {
+                "is the name right, and does this machine's DNS answer?"
+            }
+            Self::Unreachable(_) => "is it running, and may this machine reach it?",
+        }
+    }
+}
+
 impl std::error::Error for ConnectError {}
 
 /// The addresses of `host`, both families alternating, in the resolver's order.

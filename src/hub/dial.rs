@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
+use tungstenite::WebSocket;
 use tungstenite::protocol::WebSocketConfig;
-use tungstenite::{Message, WebSocket};
 
 use super::HubSettings;
 use super::connect;
@@ -47,6 +47,8 @@ pub struct DialPlan {
     pub limits: DialLimits,
     /// Where bytes are counted.
     pub traffic: Arc<Traffic>,
+    /// Told which step begins.
+    pub steps: Steps,
 }
 
 impl DialPlan {
@@ -62,6 +64,41 @@ impl DialPlan {
             largest_message: settings.largest_message,
             limits: settings.timing.dial,
             traffic,
+            steps: Steps::default(),
+        }
+    }
+}
+
+/// A step of a dial, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Resolving the name of the hub, or of its proxy.
+    Resolve,
+    /// Connecting to one of the addresses.
+    Connect,
+    /// The proxy's CONNECT.
+    Tunnel,
+    /// The TLS handshake, with reading the roots.
+    Tls,
+    /// The WebSocket handshake.
+    Upgrade,
+    /// From the hello to its answer.
+    Hello,
+}
+
+/// Whoever wants to know which step begins; usually nobody.
+#[derive(Clone, Default)]
+pub struct Steps(Option<Arc<dyn Fn(Step) + Send + Sync>>);
+
+impl Steps {
+    /// `begun` is called at the beginning of each step. It must not block.
+    pub fn told_to(begun: impl Fn(Step) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(begun)))
+    }
+
+    fn begin(&self, step: Step) {
+        if let Some(begun) = &self.0 {
+            begun(step);
         }
     }
 }
@@ -159,6 +196,35 @@ pub fn dial(plan: &DialPlan, cancel: &Cancel) -> Result<Dialed, DialFailure> {
 }
 
 fn steps(plan: &DialPlan, cancel: &Cancel) -> Result<Dialed, DialFailure> {
+    let host = authority(plan);
+    let Reached { mut socket, mut report } = reach(plan, cancel)?;
+    let upgraded = Instant::now();
+    cancel.check()?;
+
+    plan.steps.begin(Step::Hello);
+    socket.get_mut().socket_mut().set_deadline(upgraded + plan.limits.ack);
+    let early = hello::register(&mut socket, plan, &host)?;
+    socket.get_mut().socket_mut().set_nonblocking().map_err(|error| DialError::EndedBeforeAck {
+        host: host.clone(),
+        error: error.to_string(),
+    })?;
+    report.hello = upgraded.elapsed();
+    debug!("dialled host={host} took={:?} report={report:?}", report.total());
+    Ok(Dialed { socket, early, report })
+}
+
+/// A WebSocket on which nothing was said yet.
+pub(super) struct Reached {
+    pub socket: WebSocket<Stream>,
+    /// All but the hello.
+    pub report: DialReport,
+}
+
+/// Every step but the hello: whoever answers does not know yet who we are.
+///
+/// # Errors
+/// The step that failed, with what can be done.
+pub(super) fn reach(plan: &DialPlan, cancel: &Cancel) -> Result<Reached, DialError> {
     let (url, limits) = (&plan.hub.url, plan.limits);
     let proxy = plan
         .proxies
@@ -169,29 +235,23 @@ fn steps(plan: &DialPlan, cancel: &Cancel) -> Result<Dialed, DialFailure> {
     let opened = Instant::now();
     let stream = secure(plan, proxy.as_ref(), cancel, route.socket)?;
     let secured = Instant::now();
+    let certificate_until = stream.peer_valid_until();
 
-    let host = authority(plan);
-    let mut websocket = upgrade::upgrade(stream, plan, secured + limits.handshake)?;
-    let upgraded = Instant::now();
-    cancel.check()?;
-
-    websocket.get_mut().socket_mut().set_deadline(upgraded + limits.ack);
-    let early = hello::register(&mut websocket, plan, &host)?;
-    websocket.get_mut().socket_mut().set_nonblocking().map_err(|error| {
-        DialError::EndedBeforeAck { host: host.clone(), error: error.to_string() }
-    })?;
+    plan.steps.begin(Step::Upgrade);
+    let socket = upgrade::upgrade(stream, plan, secured + limits.handshake)?;
     let report = DialReport {
+        host: proxy.as_ref().map_or_else(|| url.host.clone(), |proxy| proxy.host.clone()),
         address: route.address,
         proxy: proxy.as_ref().map(shown),
+        certificate_until,
         resolve: route.resolve,
         connect: route.connect,
         tunnel: route.tunnel,
         tls: url.tls.then(|| secured - opened),
-        upgrade: upgraded - secured,
-        hello: upgraded.elapsed(),
+        upgrade: secured.elapsed(),
+        hello: Duration::ZERO,
     };
-    debug!("dialled host={host} took={:?} report={report:?}", report.total());
-    Ok(Dialed { socket: websocket, early, report })
+    Ok(Reached { socket, report })
 }
 
 /// A socket to the hub, through the proxy if there is one.
@@ -210,10 +270,12 @@ fn open(plan: &DialPlan, proxy: Option<&Proxy>, cancel: &Cancel) -> Result<Route
         || proxy.map_or_else(|| authority(plan), |proxy| format!("proxy {}", shown(proxy)));
 
     let started = Instant::now();
+    plan.steps.begin(Step::Resolve);
     let failed = |error| DialError::Connect { target: target(), error };
     let addresses = connect::resolve(host, port).map_err(failed)?;
     cancel.check()?;
     let resolved = Instant::now();
+    plan.steps.begin(Step::Connect);
     let (tcp, address) = connect::connect(&addresses, resolved + limits.connect).map_err(failed)?;
     if let Err(error) = socket::set_options(&tcp) {
         warn!("socket option not set, a dead hub may be noticed late error={error}");
@@ -223,6 +285,7 @@ fn open(plan: &DialPlan, proxy: Option<&Proxy>, cancel: &Cancel) -> Result<Route
     cancel.guard(socket.tcp())?;
     let mut tunnel = None;
     if let Some(proxy) = proxy {
+        plan.steps.begin(Step::Tunnel);
         proxy.tunnel(&mut socket, &url.host, url.port).map_err(|error| match error {
             ProxyError::Io(error) if super::dial_error::is_timeout(&error) => DialError::TimedOut {
                 host: target(),
@@ -250,6 +313,7 @@ fn secure(
     if !hub.url.tls {
         return Ok(Stream::Plain(socket));
     }
+    plan.steps.begin(Step::Tls);
     if hub.tls_skip_verify {
         warn!(
             "the hub's certificate is not verified (hub.tls_skip_verify): anybody on the way can read and change everything host={}",
@@ -268,7 +332,9 @@ fn secure(
             limit: limits.handshake,
         }),
         Err(TlsError::Handshake { error, hint }) if error.contains("not yet valid") => {
-            let again = open(plan, proxy, cancel)?;
+            // Another look is no step of its own.
+            let unseen = DialPlan { steps: Steps::default(), ..plan.clone() };
+            let again = open(&unseen, proxy, cancel)?;
             let from = tls::valid_from(hub, again.socket, Instant::now() + limits.handshake);
             let hint = match (hint, from) {
                 (Some(hint), Some(from)) => {
@@ -318,19 +384,4 @@ pub(super) fn websocket_config(largest_message: usize) -> WebSocketConfig {
         .max_write_buffer_size(super::link::BATCH * 4)
         .max_message_size(Some(largest_message))
         .max_frame_size(Some(largest_message))
-}
-
-/// Dials once to see whether it works, with the configured token, and hangs up.
-/// The hub takes it for this runtime: one that runs loses its connection by it
-/// and dials again.
-///
-/// # Errors
-/// The step that failed, with what can be done.
-pub fn probe(settings: &HubSettings) -> Result<DialReport, DialError> {
-    let plan = DialPlan::new(settings, settings.token.clone(), Arc::default());
-    let mut dialed = dial(&plan, &Cancel::default()).map_err(|failure| failure.error)?;
-    // It works, however the goodbye is taken.
-    let _ = dialed.socket.send(Message::Close(None));
-    dialed.socket.get_mut().finish();
-    Ok(dialed.report)
 }

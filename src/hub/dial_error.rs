@@ -109,7 +109,9 @@ impl DialError {
 impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect { target, error } => write!(f, "no connection to {target}: {error}"),
+            Self::Connect { target, error } => {
+                write!(f, "no connection to {target}: {error}; {}", error.advice())
+            }
             Self::Proxy { proxy, error } => write!(f, "no way through the proxy {proxy}: {error}"),
             #[cfg(feature = "tls")]
             Self::Tls { host, error } => write!(f, "no TLS with {host}: {error}"),
@@ -119,29 +121,37 @@ impl fmt::Display for DialError {
                 "no TLS with {host}: this program was built without it; use ws:// or a build with the feature `tls`"
             ),
             Self::Upgrade { host, error, hint } => {
-                write!(f, "no WebSocket with {host}: {error}")?;
-                hint.as_ref().map_or(Ok(()), |hint| write!(f, ": {hint}"))
+                let hint = hint.as_deref().unwrap_or("is hub.url the address of an Amurg Hub?");
+                write!(f, "no WebSocket with {host}: {error}; {hint}")
             }
             Self::Unauthorized { host, status } => {
-                write!(f, "{host} refused the token with status {status}: check hub.token")
+                write!(f, "{host} refused the token with status {status}; check hub.token")
             }
             Self::Refused { host, error } => {
-                write!(f, "{host} refused the hello: {}", Quoted(error))
+                let error = Quoted(error);
+                write!(f, "{host} refused the hello: {error}; check hub.token and runtime.id")
             }
             Self::NoAck { host, waited } => {
                 write!(
                     f,
-                    "{host} did not answer the hello within {waited:?}: is it an Amurg Hub, and is it well?"
+                    "{host} did not answer the hello within {waited:?}; is it an Amurg Hub, and is it well?"
                 )
             }
             Self::EndedBeforeAck { host, error } => {
-                write!(f, "{host} ended the connection before it answered the hello: {error}")
+                write!(
+                    f,
+                    "{host} ended the connection before it answered the hello: {}; is it an Amurg Hub, and is it well?",
+                    Quoted(error)
+                )
             }
             Self::TooMuchBeforeAck { host } => {
-                write!(f, "{host} sent too much before it answered the hello")
+                write!(f, "{host} sent too much before it answered the hello; is it an Amurg Hub?")
             }
             Self::TimedOut { host, step, limit } => {
-                write!(f, "{host}: {step} took longer than {limit:?}")
+                write!(
+                    f,
+                    "{host}: {step} took longer than {limit:?}; is it overloaded, or does something on the way swallow packets?"
+                )
             }
             Self::Cancelled => f.write_str("the dial was called off"),
         }
@@ -153,10 +163,14 @@ impl std::error::Error for DialError {}
 /// How long each step of a successful dial took.
 #[derive(Clone, Debug)]
 pub struct DialReport {
+    /// Whose name was resolved: the hub's, or its proxy's.
+    pub host: String,
     /// Where the TCP connection went: the hub, or its proxy.
     pub address: SocketAddr,
     /// The proxy, if there was one.
     pub proxy: Option<String>,
+    /// Until when the hub's certificate is valid, as `2026-01-31T12:00:00Z`.
+    pub certificate_until: Option<String>,
     /// Resolving the name.
     pub resolve: Duration,
     /// Connecting.

@@ -17,6 +17,7 @@ use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, Utf8Bytes, WebSocket};
 
+use super::pongs::Pongs;
 use super::socket::{Stream, Traffic, WouldBlock};
 
 /// Bytes gathered before they are written to the socket. tungstenite copies
@@ -30,6 +31,8 @@ pub struct Link {
     traffic: Arc<Traffic>,
     /// Which of the process's connections it is.
     pub generation: u64,
+    /// Which pongs tell anything.
+    pub pongs: Pongs,
     since: Instant,
     /// Microseconds from `since` to when something arrived last.
     heard: AtomicU64,
@@ -78,6 +81,7 @@ impl Link {
             traffic: Arc::clone(socket.traffic()),
             websocket: Mutex::new(websocket),
             generation,
+            pongs: Pongs::default(),
             since: Instant::now(),
             heard: AtomicU64::new(0),
             awaits_pong: AtomicBool::new(false),

@@ -33,6 +33,8 @@ mod hello;
 mod link;
 mod liveness;
 pub mod outbox;
+mod pongs;
+pub mod probe;
 pub mod proxy;
 mod reader;
 mod redial;
@@ -70,6 +72,8 @@ pub use self::window::Undelivered;
 use self::window::Window;
 pub use self::window::pace::PingTimes;
 use self::writer::WriterArgs;
+#[cfg(test)]
+pub(crate) use self::{connect::ConnectError, end::LinkEnd, liveness::Gone};
 use crate::protocol::inbound::Inbound;
 use crate::secret::Secret;
 use crate::{threads, wake};

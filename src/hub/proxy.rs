@@ -64,14 +64,17 @@ impl fmt::Display for ProxyError {
             Self::Setting { variable, why } => {
                 write!(f, "{variable} {why}; it should look like http://host:port")
             }
-            Self::Io(error) => write!(f, "{error}"),
+            Self::Io(error) => write!(f, "{error}; is it running?"),
             Self::Refused { status: 407, .. } => f.write_str(
-                "it asks for a user and password: put them into its address, http://user:password@host:port",
+                "it asks for a user and password; put them into its address, http://user:password@host:port",
             ),
             Self::Refused { status, reason } => {
-                write!(f, "it refused the connection: {status} {}", Quoted(reason))
+                let reason = Quoted(reason);
+                write!(f, "it refused the connection: {status} {reason}; does it let CONNECT through?")
             }
-            Self::Answer(why) => write!(f, "it does not answer like an HTTP proxy: {why}"),
+            Self::Answer(why) => {
+                write!(f, "it does not answer like an HTTP proxy: {why}; is its address right?")
+            }
         }
     }
 }

@@ -107,6 +107,10 @@ impl Reader {
                 let at = Instant::now();
                 self.args.shared.pong(at);
                 let (link, writer) = (&self.args.link, &self.args.writer);
+                // A hub may send others without end.
+                if !link.pongs.is_answer(&payload) {
+                    return;
+                }
                 let command = LinkCommand::Pong { generation: link.generation, payload, at };
                 // The pong of an idle link can wait until the writer is up anyway.
                 if link.awaits_pong() {

@@ -249,7 +249,7 @@ impl Sending {
         let now = Instant::now();
         if self.ping_now || window.next_ping().is_some_and(|at| at <= now) {
             self.ping_now = false;
-            return Some(Frame::ping(window.ping(now).to_vec()));
+            return Some(self.ping(window.ping(now)));
         }
         let mut begun = match self.begun.take() {
             Some(begun) => begun,
@@ -263,7 +263,7 @@ impl Sending {
         if begun.hold_at == Some(begun.sent) {
             let ask = !std::mem::replace(&mut begun.asked, true);
             self.begun = Some(begun);
-            return ask.then(|| Frame::ping(window.ask(now).to_vec()));
+            return ask.then(|| self.ping(window.ask(now)));
         }
         let (text, from) = (&begun.text, begun.sent);
         let to = fragment_end(text, from, begun.hold_at.unwrap_or(text.len()));
@@ -278,6 +278,11 @@ impl Sending {
             self.begun = Some(begun);
         }
         Some(frame)
+    }
+
+    fn ping(&self, payload: [u8; 8]) -> Frame {
+        self.link.pongs.asked(payload);
+        Frame::ping(payload.to_vec())
     }
 
     fn look_after(&mut self, window: &Window, now: Instant) {

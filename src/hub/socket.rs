@@ -189,6 +189,18 @@ impl Stream {
         }
     }
 
+    /// Until when the certificate of the other side is valid; `None` without one.
+    pub fn peer_valid_until(&self) -> Option<String> {
+        match self {
+            Self::Plain(_) => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => {
+                let der = stream.peer_certificate().ok()??.to_der().ok()?;
+                super::certificate::validity(&der).map(|validity| validity.until)
+            }
+        }
+    }
+
     /// Says that nothing more will be written: TLS's farewell where there is
     /// TLS, then TCP's. The other direction stays open.
     pub fn finish(&mut self) {

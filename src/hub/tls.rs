@@ -34,15 +34,21 @@ impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { field, path, error } => {
-                write!(f, "{field}: {} cannot be read: {error}", path.display())
+                write!(
+                    f,
+                    "{field}: {} cannot be read: {error}; correct the path, or let this user read it",
+                    path.display()
+                )
             }
             Self::Content { field, path, why } => write!(f, "{field}: {}: {why}", path.display()),
             Self::HalfAnIdentity => {
-                f.write_str("hub.tls_client_cert and hub.tls_client_key belong together: set both")
+                f.write_str("hub.tls_client_cert and hub.tls_client_key belong together; set both")
             }
-            Self::Setup(error) => write!(f, "TLS cannot be set up: {error}"),
-            Self::Handshake { error, hint: None } => f.write_str(error),
-            Self::Handshake { error, hint: Some(hint) } => write!(f, "{error}: {hint}"),
+            Self::Setup(error) => {
+                write!(f, "TLS cannot be set up: {error}; is this machine's TLS library whole?")
+            }
+            Self::Handshake { error, hint: None } => write!(f, "{error}; is hub.url right?"),
+            Self::Handshake { error, hint: Some(hint) } => write!(f, "{error}; {hint}"),
         }
     }
 }
@@ -61,9 +67,9 @@ pub fn connector(hub: &Hub) -> Result<TlsConnector, TlsError> {
         let field = "hub.tls_ca_file";
         let content = |why: String| TlsError::Content { field, path: path.clone(), why };
         let roots = Certificate::stack_from_pem(&read(field, path)?)
-            .map_err(|error| content(format!("no PEM certificates: {error}")))?;
+            .map_err(|error| content(format!("no PEM certificates: {error}; name a PEM file")))?;
         if roots.is_empty() {
-            return Err(content("it holds no PEM certificate".into()));
+            return Err(content("it holds no PEM certificate; name a PEM file".into()));
         }
         for root in roots {
             builder.add_root_certificate(root);
@@ -92,7 +98,10 @@ fn identity(certificate: &Path, key: &Path) -> Result<Identity, TlsError> {
         let why = if other_kind {
             "not a PKCS#8 key (BEGIN PRIVATE KEY); `openssl pkcs8 -topk8 -nocrypt -in old.pem -out new.pem` makes one".into()
         } else {
-            format!("it does not go with the certificate in {}: {error}", certificate.display())
+            format!(
+                "it does not go with the certificate in {}: {error}; name the key of that one",
+                certificate.display()
+            )
         };
         TlsError::Content { field, path: key.to_owned(), why }
     })
@@ -191,7 +200,7 @@ pub fn valid_from(hub: &Hub, socket: Socket, deadline: Instant) -> Option<String
     socket.set_deadline(deadline);
     let stream = builder.build().ok()?.connect(&hub.url.host, socket).ok()?;
     let der = stream.peer_certificate().ok()??.to_der().ok()?;
-    certificate::not_before(&der)
+    certificate::validity(&der).map(|validity| validity.from)
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@
 //! | reading processes in `/proc`, tracing them, their memory | [`landlock`]; for root only without capabilities |
 //! | signals to others, abstract sockets | [`landlock`], scopes (kernel 6.12) |
 //! | TCP to other ports than `allowed_tcp_ports` | [`landlock`] (kernel 6.7) |
-//! | MPTCP, SMC and fast open, which pass that by | [`seccomp`] |
+//! | MPTCP, SMC and fast open, which pass that by; where ports are given also SCTP, DCCP and families of sockets but Unix, IP and netlink | [`seccomp`] |
+//! | capabilities in a user namespace of its own, or entering another's namespaces | [`seccomp`] |
 //! | Unix sockets, also by a pair of datagram sockets; `io_uring` | [`seccomp`] |
 //! | `prlimit` on others, typing into terminals, the user's keyrings | [`seccomp`] |
 //! | calls under the numbers of another ABI | [`seccomp`] |
@@ -34,7 +35,12 @@
 //! # What is left
 //!
 //! Mode, times and attributes of files outside that the same user owns can be
-//! changed, and whether a name exists can be asked. UDP is open. Processes of
+//! changed, and whether a name exists can be asked. UDP is open, and whatever is
+//! carried by it (DNS, QUIC), also where TCP ports are given; netlink tells of the
+//! machine's addresses and routes. Without `allowed_tcp_ports` every family of
+//! sockets but Unix ones is, vsock to a virtual machine's host among them. What
+//! needs a user namespace (bubblewrap, a browser's own sandbox) does not run in
+//! the cage. Processes of
 //! the machine can be seen by number and command line, though not listed by a
 //! child that is root (see [`landlock`]); those of the same user can be slowed
 //! down (`nice`, CPU affinity) or met in System V shared memory. Load is bounded
@@ -179,7 +185,7 @@ fn confine(cage: &Cage) -> Result<(), StepError> {
     start_inside(cage).map_err(step("working directory"))?;
     privileges::drop_all().map_err(step("drop capabilities"))?;
     landlock::restrict(cage)?;
-    match seccomp::restrict(cage.unix_sockets) {
+    match seccomp::restrict(cage.unix_sockets, cage.tcp_ports.is_some()) {
         Err(source) if cage.enforce == Enforce::Required => Err(step("system call filter")(source)),
         _ => Ok(()),
     }

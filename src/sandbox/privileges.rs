@@ -1,12 +1,16 @@
-//! Taking privileges away from a confined child: no capability, now or after
-//! any exec.
+//! Taking privileges away: from a confined child every capability, now and after
+//! any exec; from a thread of the runtime, for a moment, those a confined child of
+//! the same user lacks when it opens a file.
 
 use std::io;
 
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
+
+/// What lets root open files that are none of its business by owner and mode.
+const PAST_MODES: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
 
 /// Drops every capability from every set and sets `no_new_privs`. As root this
 /// is what keeps a uid of 0 from meaning anything; elsewhere it changes nothing.
@@ -25,4 +29,43 @@ pub fn drop_all() -> io::Result<()> {
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     Ok(())
+}
+
+/// Does `open` without the calling thread's right to pass file modes by, which it
+/// has back afterwards. Whoever has no such right just does it.
+///
+/// # Errors
+/// When the right cannot be laid down; then nothing was done.
+pub fn by_modes_alone<T>(open: impl FnOnce() -> T) -> io::Result<T> {
+    let all = capabilities(None)?;
+    if !all.effective.intersects(PAST_MODES) {
+        return Ok(open());
+    }
+    set_capabilities(None, CapabilitySets { effective: all.effective - PAST_MODES, ..all })?;
+    let _back = Restored(all);
+    Ok(open())
+}
+
+/// Gives a thread its capabilities back, also after a panic.
+struct Restored(CapabilitySets);
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        // They are still permitted, and what is permitted can be made effective.
+        let _ = set_capabilities(None, self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_right_is_laid_down_for_a_moment_in_this_thread() {
+        let effective = || capabilities(None).unwrap().effective;
+        let before = effective();
+        let meanwhile = by_modes_alone(effective).unwrap();
+        assert_eq!(meanwhile, before - PAST_MODES);
+        assert_eq!(effective(), before);
+    }
 }

@@ -20,6 +20,15 @@ const TCP_IN_DISGUISE: [u64; 2] = [256, 262];
 /// The same as a family of its own.
 const AF_SMC: u64 = 43;
 
+/// Connections with ports of their own, which no rule about TCP's covers.
+const OTHER_TRANSPORTS: [libc::c_int; 2] = [libc::IPPROTO_SCTP, libc::IPPROTO_DCCP];
+/// Types of sockets that mean one of these where no protocol is named.
+const THEIR_TYPES: [libc::c_int; 2] = [libc::SOCK_SEQPACKET, SOCK_DCCP];
+const SOCK_DCCP: libc::c_int = 6;
+
+/// `clone3`, the same on every architecture.
+const CLONE3: u32 = 435;
+
 /// Typing into a terminal: `TIOCSTI`, and `TIOCLINUX` on a console. The C
 /// libraries disagree about the type of these numbers.
 const TYPING: [u64; 2] = [0x5412, 0x541c];
@@ -32,19 +41,20 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 /// Whether this kernel takes filters, and this program can write them for it.
 pub fn is_offered() -> bool {
     // The file came with the part of seccomp that runs filters.
-    Path::new("/proc/sys/kernel/seccomp/actions_avail").exists() && program(false).is_ok()
+    Path::new("/proc/sys/kernel/seccomp/actions_avail").exists() && program(false, false).is_ok()
 }
 
-/// Applies the filter to the calling process, for good; `no_new_privs` is set with it.
+/// Applies the filter to the calling process, for good; `no_new_privs` is set with
+/// it. `some_ports`: TCP is restricted, so nothing may be used in its place.
 ///
 /// # Errors
 /// When the system refuses it, or there is none for this architecture.
-pub fn restrict(unix_sockets: bool) -> io::Result<()> {
-    let program = program(unix_sockets).map_err(io::Error::other)?;
+pub fn restrict(unix_sockets: bool, some_ports: bool) -> io::Result<()> {
+    let program = program(unix_sockets, some_ports).map_err(io::Error::other)?;
     seccompiler::apply_filter(&program).map_err(io::Error::other)
 }
 
-fn program(unix_sockets: bool) -> Result<BpfProgram, BackendError> {
+fn program(unix_sockets: bool, some_ports: bool) -> Result<BpfProgram, BackendError> {
     let mut rules = Rules::new();
     let mut refuse = |call: i64, conditions: Vec<SeccompRule>| {
         rules.entry(call).or_default().extend(conditions);
@@ -53,8 +63,19 @@ fn program(unix_sockets: bool) -> Result<BpfProgram, BackendError> {
     for protocol in TCP_IN_DISGUISE {
         sockets.push(when(&[(2, Eq, protocol)])?);
     }
+    let [unix, inet, inet6] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6].map(constant);
+    if some_ports {
+        // No other family: the machine's host (vsock), a cluster (TIPC, RDS), a radio.
+        let known = [unix, inet, inet6, constant(libc::AF_NETLINK)];
+        sockets.push(when(&known.map(|family| (0, Ne, family)))?);
+        for protocol in OTHER_TRANSPORTS {
+            sockets.push(when(&[(2, Eq, constant(protocol))])?);
+        }
+        for (family, kind) in [inet, inet6].into_iter().flat_map(|f| THEIR_TYPES.map(|t| (f, t))) {
+            sockets.push(when(&[(0, Eq, family), (1, MaskedEq(SOCKET_TYPE), constant(kind))])?);
+        }
+    }
     // A control socket, systemd's, docker's, an ssh-agent: all are a connect away.
-    let unix = constant(libc::AF_UNIX);
     if !unix_sockets {
         sockets.push(when(&[(0, Eq, unix)])?);
         // A pair of datagram sockets takes an address with every message; a
@@ -77,6 +98,14 @@ fn program(unix_sockets: bool) -> Result<BpfProgram, BackendError> {
     }
     let typing = TYPING.map(|request| when(&[(1, Eq, request)]));
     refuse(libc::SYS_ioctl, typing.into_iter().collect::<Result<_, _>>()?);
+    // In a user namespace of its own a child has every capability again, and with
+    // them all the kernel code that only root was meant to reach. Without one,
+    // entering any other namespace takes capabilities as well.
+    let new_user = constant(libc::CLONE_NEWUSER);
+    for call in [libc::SYS_unshare, libc::SYS_clone] {
+        refuse(call, vec![when(&[(0, MaskedEq(new_user), new_user)])?]);
+    }
+    refuse(libc::SYS_setns, Vec::new());
     // The keys of the user's and the session's keyrings are nobody's files.
     for call in [libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_request_key] {
         refuse(call, Vec::new());
@@ -85,19 +114,22 @@ fn program(unix_sockets: bool) -> Result<BpfProgram, BackendError> {
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let arch = std::env::consts::ARCH.try_into()?;
     let program = SeccompFilter::new(rules, SeccompAction::Allow, refused, arch)?.try_into()?;
-    Ok(without_second_numbers(program))
+    Ok(without_unseen_calls(program))
 }
 
-/// On `x86_64` every call exists a second time, as one of the x32 ABI with a
-/// number of its own. The filter asks for that first and says that there is no
-/// such call, as kernels without the ABI do.
-#[cfg(target_arch = "x86_64")]
-fn without_second_numbers(program: BpfProgram) -> BpfProgram {
+/// Calls of which the filter says that there are none, as old kernels do, before
+/// it looks at any other. `clone3` keeps its flags in memory, where no filter can
+/// see them; C libraries fall back on `clone`. And on `x86_64` every call exists a
+/// second time, as one of the x32 ABI with a number of its own; elsewhere no call
+/// has such a number.
+fn without_unseen_calls(program: BpfProgram) -> BpfProgram {
     use seccompiler::sock_filter;
 
     const X32: u32 = 0x4000_0000;
     /// `BPF_LD | BPF_W | BPF_ABS`; the number stands first in what a filter sees.
     const LOAD: u16 = 0x20;
+    /// `BPF_JMP | BPF_JEQ | BPF_K`
+    const JUMP_IF_EQUAL: u16 = 0x15;
     /// `BPF_JMP | BPF_JSET | BPF_K`
     const JUMP_IF_SET: u16 = 0x45;
     /// `BPF_RET | BPF_K`
@@ -106,15 +138,11 @@ fn without_second_numbers(program: BpfProgram) -> BpfProgram {
     let no_such_call = SeccompAction::Errno(libc::ENOSYS.unsigned_abs()).into();
     let first = [
         sock_filter { code: LOAD, jt: 0, jf: 0, k: 0 },
+        sock_filter { code: JUMP_IF_EQUAL, jt: 1, jf: 0, k: CLONE3 },
         sock_filter { code: JUMP_IF_SET, jt: 0, jf: 1, k: X32 },
         sock_filter { code: RETURN, jt: 0, jf: 0, k: no_such_call },
     ];
     first.into_iter().chain(program).collect()
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn without_second_numbers(program: BpfProgram) -> BpfProgram {
-    program
 }
 
 /// A rule about some of a call's arguments, of which all must hold.
@@ -136,8 +164,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_filter_compiles_both_ways_and_is_longer_without_unix_sockets() {
-        let (strict, open) = (program(false).unwrap(), program(true).unwrap());
-        assert!(strict.len() > open.len());
+    fn the_filter_compiles_in_every_way_and_grows_with_what_it_refuses() {
+        let length = |unix, ports| program(unix, ports).unwrap().len();
+        assert!(length(false, false) > length(true, false));
+        assert!(length(true, true) > length(true, false));
     }
 }

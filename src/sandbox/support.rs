@@ -106,8 +106,8 @@ const PARTS: &[Part] = {
         part("signals", Landlock(6), Always),
         part("abstract sockets", Landlock(6), Always),
         part("Unix sockets", Filter, WithoutSockets),
-        part("MPTCP and fast open", Filter, WithPorts),
-        part("io_uring, prlimit, terminals and keyrings", Filter, Always),
+        part("MPTCP, SCTP, DCCP, vsock and fast open", Filter, WithPorts),
+        part("io_uring, prlimit, terminals, keyrings and user namespaces", Filter, Always),
         part("capabilities and set-user-ID programs", Privileges, Always),
     ]
 };

@@ -65,6 +65,13 @@ impl SessionAdmission {
     }
 }
 
+impl Permit {
+    /// Whether it takes up a place: the default one is for what nobody bounds so.
+    pub fn is_counted(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some((session, bytes)) = self.0.take() {

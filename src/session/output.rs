@@ -37,13 +37,21 @@ pub struct SessionOutput {
     last_output: AtomicU64,
     /// Answers that are not confirmed yet.
     answers: Arc<AtomicUsize>,
+    /// Bytes of the agent that had no room and could not wait for any.
+    dropped: AtomicU64,
 }
 
 impl SessionOutput {
     /// The output of a session whose messages go into `lane`. It counts as having written now.
     pub fn new(session_id: Arc<str>, lane: Lane) -> Arc<Self> {
-        let (seq, last_output) = (AtomicU64::new(0), AtomicU64::new(0));
-        let output = Self { session_id, lane, seq, last_output, answers: Arc::default() };
+        let output = Self {
+            session_id,
+            lane,
+            seq: AtomicU64::new(0),
+            last_output: AtomicU64::new(0),
+            answers: Arc::default(),
+            dropped: AtomicU64::new(0),
+        };
         output.touch(Instant::now());
         Arc::new(output)
     }
@@ -56,6 +64,16 @@ impl SessionOutput {
     /// Whether the agent may be read from.
     pub fn has_room(&self) -> bool {
         self.lane.has_room()
+    }
+
+    /// Counts bytes that could not be taken.
+    pub fn drop_bytes(&self, count: usize) {
+        self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that could not be taken so far.
+    pub fn dropped_bytes(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Wakes `waker` once there is room; at once if there is room now.

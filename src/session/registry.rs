@@ -22,6 +22,8 @@ pub struct Facts {
     active_ms: AtomicU64,
     /// A turn is open, or messages wait. Written by [`Facts::show_busy`].
     pub busy: AtomicBool,
+    /// Messages on their way to the worker.
+    coming: AtomicUsize,
     /// Whom to tell when that is over.
     idle: OnceLock<Sender<()>>,
     /// The last turn ended only by `idle_timeout`, so a command may still run.
@@ -34,6 +36,10 @@ pub struct Facts {
     pub reattaching: AtomicBool,
     /// Turns so far.
     pub turns: AtomicU64,
+    /// Messages that were not taken.
+    pub refused: AtomicU64,
+    /// When the open turn began, as `active_ms`, plus one; 0 without one.
+    turn_ms: AtomicU64,
 }
 
 impl Facts {
@@ -43,13 +49,31 @@ impl Facts {
             base: now,
             active_ms: AtomicU64::new(0),
             busy: AtomicBool::new(false),
+            coming: AtomicUsize::new(0),
             idle: OnceLock::new(),
             uncertain: AtomicBool::new(false),
             permissions: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             reattaching: AtomicBool::new(false),
             turns: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            turn_ms: AtomicU64::new(0),
         }
+    }
+
+    /// A message is given to the worker.
+    pub fn comes(&self) {
+        self.coming.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The worker has it.
+    pub fn came(&self) {
+        self.coming.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a turn is open, or messages wait or are on their way.
+    pub fn is_busy(&self) -> bool {
+        self.coming.load(Ordering::Relaxed) > 0 || self.busy.load(Ordering::Relaxed)
     }
 
     /// Shows whether a turn is open or messages wait.
@@ -72,10 +96,36 @@ impl Facts {
         fence(Ordering::SeqCst);
     }
 
+    /// When the session was started.
+    pub fn started(&self) -> Instant {
+        self.base
+    }
+
+    /// A turn begins.
+    pub fn begin_turn(&self, now: Instant) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        self.turn_ms.store(self.ms(now).saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// The open turn is over.
+    pub fn end_turn(&self) {
+        self.turn_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// When the open turn began; `None` without one.
+    pub fn turn_since(&self) -> Option<Instant> {
+        let ms = self.turn_ms.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.base + Duration::from_millis(ms))
+    }
+
+    fn ms(&self, now: Instant) -> u64 {
+        let ms = now.saturating_duration_since(self.base).as_millis();
+        u64::try_from(ms).unwrap_or(u64::MAX)
+    }
+
     /// Notes activity at `now`.
     pub fn touch(&self, now: Instant) {
-        let ms = u64::try_from(now.saturating_duration_since(self.base).as_millis());
-        self.active_ms.fetch_max(ms.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.active_ms.fetch_max(self.ms(now), Ordering::Relaxed);
     }
 
     /// The latest activity.
@@ -217,13 +267,15 @@ impl<H> Registry<H> {
     /// that was forgotten for it, if the memory was full.
     pub fn remember(&mut self, session_id: Arc<str>, identity: Remembered) -> Option<Arc<str>> {
         if self.remembered.insert(Arc::clone(&session_id), identity).is_some() {
-            return None;
+            // Used again: forgotten after all that were not.
+            self.order.retain(|id| *id != session_id);
         }
         self.order.push_back(session_id);
         if self.order.len() <= MAX_REMEMBERED {
             return None;
         }
-        let oldest = self.order.pop_front()?;
+        let gone = self.order.iter().position(|id| !self.live.contains_key(id))?;
+        let oldest = self.order.remove(gone)?;
         self.remembered.remove(&oldest);
         Some(oldest)
     }
@@ -256,7 +308,7 @@ impl<H> Registry<H> {
             .iter()
             .filter(|(_, live)| matches!(cap, Cap::Runtime(_)) || of_endpoint(live))
             .filter(|(_, live)| {
-                !live.facts.busy.load(Ordering::Relaxed)
+                !live.facts.is_busy()
                     && !live.facts.uncertain.load(Ordering::Relaxed)
                     && now.saturating_duration_since(active(live)) >= reclaim_after
             })
@@ -344,12 +396,17 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_memory_goes_first() {
+    fn the_memory_that_was_not_used_for_longest_goes_first() {
         let mut scene = Scene::new();
-        for n in 0..=MAX_REMEMBERED {
+        scene.session("alive", "ann", 0);
+        for n in 0..MAX_REMEMBERED - 1 {
             scene.session(&format!("s{n}"), "ann", 0);
+            scene.registry.remove(&format!("s{n}"), None);
         }
-        assert!(scene.registry.recall("s0").is_none());
-        assert!(scene.registry.recall("s1").is_some());
+        scene.session("s0", "ann", 0);
+        scene.registry.remove("s0", None);
+        scene.session("new", "ann", 0);
+        assert!(scene.registry.recall("s1").is_none());
+        assert!(["alive", "s0", "s2"].iter().all(|id| scene.registry.recall(id).is_some()));
     }
 }

@@ -40,10 +40,19 @@ pub enum Request {
 pub struct Overview {
     /// Those that live.
     pub live: Vec<SessionStatus>,
-    /// Turns begun, of ended sessions too.
+    /// Counted, of ended sessions too.
+    pub totals: Totals,
+}
+
+/// What is counted of all sessions.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// Turns begun.
     pub turns: u64,
-    /// Sessions and messages that were refused here.
+    /// Sessions and messages that were refused.
     pub refused: u64,
+    /// Bytes of agents that had no room and could not wait for any.
+    pub dropped_bytes: u64,
 }
 
 /// One session as `status` shows it.
@@ -57,6 +66,10 @@ pub struct SessionStatus {
     pub busy: bool,
     /// Turns so far.
     pub turns: u64,
+    /// When it was started.
+    pub started: Instant,
+    /// When its open turn began.
+    pub turn_since: Option<Instant>,
     /// Last activity.
     pub last_active: Instant,
     /// Encoded bytes that are not confirmed yet.

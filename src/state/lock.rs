@@ -6,10 +6,10 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{error, fmt};
 
-use rustix::fs::{FlockOperation, flock, ftruncate};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, ftruncate, openat};
 use rustix::io::Errno;
 
 use super::dir::StateDir;
@@ -82,6 +82,34 @@ impl Lock {
     }
 }
 
+/// Who works with a state directory; `None`: nobody does. Makes and changes nothing.
+///
+/// # Errors
+/// `NotFound` where there is no such directory or lock, and what the system says.
+#[cfg(unix)]
+pub fn held(path: &Path) -> io::Result<Option<Held>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = File::from(openat(CWD, path.join(NAME), flags, Mode::empty())?);
+    // Let go of at once. Whoever starts at that very moment is told that another
+    // one runs; its service manager tries again.
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(Errno::WOULDBLOCK) => {
+            Ok(Some(Held { path: path.to_owned(), pid: read_pid(&mut file) }))
+        }
+        Ok(()) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Not told by a file here; whoever runs answers on its pipe.
+///
+/// # Errors
+/// Never.
+#[cfg(not(unix))]
+pub fn held(_path: &Path) -> io::Result<Option<Held>> {
+    Ok(None)
+}
+
 fn read_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(16).read_to_string(&mut text).ok()?;
@@ -104,6 +132,18 @@ mod tests {
         assert!(text.contains(&std::process::id().to_string()), "{text}");
         assert!(text.contains(&*place.path().to_string_lossy()), "{text}");
         drop(first);
+        StateDir::open(place.path()).unwrap();
+    }
+
+    #[test]
+    fn looking_tells_who_is_there_and_takes_nothing() {
+        let place = TestDir::new();
+        assert_eq!(held(place.path()).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let first = StateDir::open(place.path()).unwrap();
+        let pid = held(place.path()).unwrap().unwrap().pid;
+        assert_eq!(pid, Some(std::process::id()));
+        drop(first);
+        assert_eq!(held(place.path()).unwrap(), None);
         StateDir::open(place.path()).unwrap();
     }
 

@@ -32,8 +32,11 @@ pub use self::journal::records::{
     EndedTurn, MessageRef, OpenTurn, RememberedSession, Run, Undelivered,
 };
 pub use self::journal::{Health, Journal};
-pub use self::lock::Held;
+pub use self::lock::{Held, held};
 pub use self::stand_in::stand_in;
+
+/// Where the packaged service keeps its state: below it, a directory for each `runtime.id`.
+pub const SYSTEM: &str = "/var/lib/amurg";
 
 /// The owner's end of everything here.
 pub struct State {
@@ -56,7 +59,12 @@ impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Held(held) => held.fmt(f),
-            Self::Thread(error) => write!(f, "the journal's threads cannot be made: {error}"),
+            Self::Thread(error) => {
+                write!(
+                    f,
+                    "the journal's threads cannot be made: {error}; end what else uses up threads"
+                )
+            }
         }
     }
 }

@@ -344,10 +344,15 @@ impl Scene {
         }
     }
 
+    /// The hub takes nothing from now on.
+    pub fn hold(&mut self) {
+        self.stalled = true;
+    }
+
     /// The hub takes nothing from now on. Returns what still came on standard
     /// output until there was no more room, and the agent had to wait.
     pub fn stall(&mut self) -> String {
-        self.stalled = true;
+        self.hold();
         let mut said = String::new();
         while let Some(seen) = self.next_within(Duration::from_millis(300)) {
             match seen {

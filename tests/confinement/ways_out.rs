@@ -154,6 +154,12 @@ fn pid(scene: &Scene) -> u32 {
     u32::try_from(scene.exit.pid().as_raw_nonzero().get()).unwrap()
 }
 
+#[test]
+fn to_capabilities_of_another_namespace() {
+    let prepare = |_: &mut Room| (json!({}), ());
+    nobody_gets_out(include_str!("namespaces.py"), prepare, |(), _| ());
+}
+
 /// What listens outside.
 struct Listeners {
     tcp: [TcpListener; 2],

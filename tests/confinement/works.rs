@@ -114,6 +114,22 @@ fn interpreters_start_without_a_complaint() {
             "b'42'\n",
         ),
         (
+            "python3",
+            "python3 -c 'import threading; t = threading.Thread(target=print, args=(42,)); t.start(); t.join()'",
+            "42\n",
+        ),
+        (
+            "python3",
+            "python3 -c 'import os; os.fork() or os._exit(42); print(os.waitstatus_to_exitcode(os.wait()[1]))'",
+            "42\n",
+        ),
+        ("bash", "bash -c 'n=$(echo 42 | (read n; echo $n)); echo $n'", "42\n"),
+        (
+            "node",
+            "node -e 'new (require(\"worker_threads\").Worker)(\"console.log(42)\", { eval: true })'",
+            "42\n",
+        ),
+        (
             "sqlite3",
             "sqlite3 base 'create table t(x); insert into t values(42); select x from t'",
             "42\n",

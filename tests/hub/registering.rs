@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use amurg_runtime::config::{Endpoint, Job, Limits, Profile, Program, Security};
-use amurg_runtime::hub::{HubEvent, LinkState, TokenStore, dial};
+use amurg_runtime::hub::dial::Step;
+use amurg_runtime::hub::probe::{Extent, probe};
+use amurg_runtime::hub::{HubEvent, LinkState, TokenStore};
 use amurg_runtime::protocol::inbound::Inbound;
 use amurg_runtime::protocol::registration::Registration;
 use amurg_runtime::secret::Secret;
 use crossbeam_channel::{Sender, unbounded};
 use serde_json::json;
 
-use crate::fake::{FakeHub, LIMIT, Runtime, TOKEN, logged, number_of, output, settings};
+use crate::fake::{FakeHub, LIMIT, Peer, Runtime, TOKEN, logged, number_of, output, settings};
 
 #[test]
 fn the_token_is_in_the_hello_and_in_the_header() {
@@ -232,10 +234,36 @@ fn garbage_is_skipped_and_the_connection_stays() {
 fn a_probe_says_how_long_each_step_took_and_hangs_up() {
     let hub = FakeHub::new();
     let settings = settings(hub.address);
-    let probing = std::thread::spawn(move || dial::probe(&settings));
+    let probing = std::thread::spawn(move || probe(&settings, Extent::Hello, |_| {}));
     assert!(hub.registered().read_to_end().is_empty());
-    let report = probing.join().unwrap().unwrap();
+    let probed = probing.join().unwrap();
+    let report = probed.outcome.unwrap();
     assert_eq!(report.address, hub.address);
-    assert!(report.total() >= report.hello && report.hello > Duration::ZERO);
-    assert!(report.tls.is_none() && report.tunnel.is_none());
+    let steps: Vec<Step> = probed.steps.iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, [Step::Resolve, Step::Connect, Step::Upgrade, Step::Hello]);
+    assert!(probed.steps.iter().all(|(_, took)| *took > Duration::ZERO));
+}
+
+#[test]
+fn a_probe_that_says_no_hello_leaves_before_it() {
+    let hub = FakeHub::new();
+    let settings = settings(hub.address);
+    let probing = std::thread::spawn(move || probe(&settings, Extent::Reach, |_| {}));
+    assert!(Peer::upgrade(hub.tcp()).read_to_end().is_empty());
+    let probed = probing.join().unwrap();
+    assert!(probed.outcome.is_ok());
+    assert_eq!(probed.steps.last().map(|(step, _)| *step), Some(Step::Upgrade));
+}
+
+#[test]
+fn a_probe_tells_at_which_step_it_failed() {
+    let hub = FakeHub::new();
+    let settings = settings(hub.address);
+    let probing = std::thread::spawn(move || probe(&settings, Extent::Hello, |_| {}));
+    let (mut peer, _) = hub.hello();
+    peer.say("hello.ack", json!({ "ok": false, "error": format!("bad token {TOKEN}") }));
+    let probed = probing.join().unwrap();
+    assert_eq!(probed.steps.last().map(|(step, _)| *step), Some(Step::Hello));
+    let error = probed.outcome.unwrap_err().to_string();
+    assert!(error.contains("refused the hello") && !error.contains(TOKEN), "{error}");
 }

@@ -8,6 +8,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 
 use amurg_runtime::hub::HubSettings;
+use amurg_runtime::hub::dial::Step;
+use amurg_runtime::hub::probe::{Extent, probe};
 use amurg_runtime::hub::proxy::ProxySettings;
 use native_tls::{Identity, TlsAcceptor};
 use serde_json::json;
@@ -349,4 +351,25 @@ fn a_name_that_does_not_resolve_is_told() {
     let runtime = Runtime::start(settings);
     let error = error_of(&runtime);
     assert!(error.contains("no-such-host.invalid:1: the name could not be resolved"), "{error}");
+}
+
+#[test]
+fn a_probe_tells_of_proxy_and_certificate() {
+    let authority = Authority::new();
+    let hub = FakeHub::new();
+    let (proxy, asked) = proxy_to(hub.address);
+    let mut settings = authority.settings(hub.address);
+    settings.hub.url.host = "hub.test".into();
+    settings.proxies = environment("HTTPS_PROXY", &format!("http://{proxy}"));
+    let probing = thread::spawn(move || probe(&settings, Extent::Hello, |_| {}));
+    drop(Peer::registered(authority.acceptor("server").accept(hub.tcp()).unwrap()));
+    let probed = probing.join().unwrap();
+    let report = probed.outcome.unwrap();
+    assert_eq!(report.proxy, Some(proxy.to_string()));
+    let until = report.certificate_until.expect("a certificate");
+    assert!(until.starts_with("20") && until.ends_with('Z'), "{until}");
+    let steps: Vec<Step> = probed.steps.iter().map(|(step, _)| *step).collect();
+    let all = [Step::Resolve, Step::Connect, Step::Tunnel, Step::Tls, Step::Upgrade, Step::Hello];
+    assert_eq!(steps, all);
+    asked.join().unwrap();
 }

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::json;
 
 use crate::support::fault_proxy::{Faults, Way};
 use crate::support::scene::{Scene, cli, job};

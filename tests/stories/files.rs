@@ -13,6 +13,17 @@ fn a_jobs_next_run_finds_its_files() {
 }
 
 #[test]
+fn a_file_for_a_session_that_has_ended_makes_it_again() {
+    let scene =
+        Scene::new("files_again").agent(job("j", "sh", &["-c", "cat $AMURG_FILES"])).start();
+    let session = scene.session("j");
+    session.say("").end();
+    session.close();
+    session.upload("note.txt", b"the content\n");
+    assert_eq!(session.say("").output(), "the content\n");
+}
+
+#[test]
 fn a_shell_is_told_the_path() {
     let scene = Scene::new("files_cli").agent(cli("cat", "cat", &[])).start();
     let session = scene.session("cat");

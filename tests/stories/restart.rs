@@ -81,6 +81,9 @@ fn a_drained_runtime_stops_when_its_last_turn_is_over() {
         .expect("it runs");
     assert!(told.success());
     assert!(scene.try_session("sh").is_err(), "a new session while draining");
+    // Nor does a message take the place of what is being waited for.
+    busy.say("echo late").end();
+    busy.shows("system", "takes no new work");
     std::fs::write(gate, "go\n").expect("the agent reads");
     turn.ended(None);
     assert!(scene.exited().success());

@@ -70,6 +70,7 @@ impl Listener {
     fn push(&mut self, stream: Stream, bytes: &[u8], shared: bool, now: Instant) {
         if shared && !self.output.has_room() {
             self.dropped += bytes.len() as u64;
+            self.output.drop_bytes(bytes.len());
             return;
         }
         self.tell_dropped();
@@ -148,12 +149,10 @@ impl Audience {
         self.shared || self.listeners.iter().all(|listener| listener.output.has_room())
     }
 
-    /// Wakes once there is room.
+    /// Wakes once there is room; at once if there is by now.
     pub fn wake_when_room(&self, waker: &Waker) {
         for listener in &self.listeners {
-            if !listener.output.has_room() {
-                listener.output.wake_when_room(waker.clone());
-            }
+            listener.output.wake_when_room(waker.clone());
         }
     }
 

@@ -129,6 +129,7 @@ impl Attached {
     /// It could not take so much.
     pub fn drop_output(&mut self, bytes: usize) {
         self.dropped += bytes as u64;
+        self.output.drop_bytes(bytes);
     }
 
     /// Tells what was dropped, now that there is room again.

@@ -1,5 +1,9 @@
 //! Cuts what an adapter writes into lines, holding at most one of them, and of
-//! that no more than a bound. What a line says is not known here.
+//! that no more than a bound. Whoever takes the lines may have had enough in the
+//! middle of what was read: the rest of that is kept, too. What a line says is not
+//! known here.
+
+use std::ops::ControlFlow;
 
 /// A line of this many bytes or more is skipped.
 pub const LONGEST: usize = 32 * 1024 * 1024;
@@ -13,11 +17,13 @@ pub enum Line<'a> {
     TooLong(u64),
 }
 
-/// The part of a line that is not complete yet.
+/// The part of a line that is not complete yet, and what was not taken.
 #[derive(Debug)]
 pub struct Lines {
     longest: usize,
     held: Vec<u8>,
+    /// Read, and not looked at yet: it begins with a line, so nothing is held then.
+    kept: Vec<u8>,
     /// Bytes of a line that is being skipped.
     skipped: Option<u64>,
 }
@@ -31,31 +37,73 @@ impl Default for Lines {
 impl Lines {
     /// For lines shorter than `longest` bytes.
     pub fn bounded(longest: usize) -> Self {
-        Self { longest, held: Vec::new(), skipped: None }
+        Self { longest, held: Vec::new(), kept: Vec::new(), skipped: None }
     }
 
     /// Takes what was read, and gives out every line that is complete now.
-    pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
+    pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
+        self.push_while(bytes, |line| {
+            each(line);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// The same, until `each` has had enough; the rest waits for [`Lines::go_on`].
+    pub fn push_while(
+        &mut self,
+        mut bytes: &[u8],
+        mut each: impl FnMut(Line<'_>) -> ControlFlow<()>,
+    ) {
+        if !self.kept.is_empty() {
+            self.kept.extend_from_slice(bytes);
+            return self.go_on(each);
+        }
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = bytes.split_at(end);
             bytes = &rest[1..];
-            if self.held.is_empty() && self.skipped.is_none() && line.len() < self.longest {
-                each(Line::Whole(line));
+            let had = if self.held.is_empty() && self.skipped.is_none() && line.len() < self.longest
+            {
+                each(Line::Whole(line))
             } else {
                 self.hold(line);
-                self.finish(&mut each);
+                self.give(&mut each)
+            };
+            if had.is_break() {
+                self.kept = bytes.to_vec();
+                return;
             }
         }
         self.hold(bytes);
     }
 
-    /// The end of the stream: what is held counts as a line.
+    /// Goes on with what was kept, until `each` has had enough again.
+    pub fn go_on(&mut self, each: impl FnMut(Line<'_>) -> ControlFlow<()>) {
+        let kept = std::mem::take(&mut self.kept);
+        self.push_while(&kept, each);
+    }
+
+    /// Bytes that wait for [`Lines::go_on`].
+    pub fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// The end of the stream: what is held counts as a line, and what is kept is
+    /// given up.
     pub fn finish(&mut self, mut each: impl FnMut(Line<'_>)) {
+        self.kept = Vec::new();
+        let _ = self.give(&mut |line| {
+            each(line);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Gives out the line that is held.
+    fn give(&mut self, each: &mut impl FnMut(Line<'_>) -> ControlFlow<()>) -> ControlFlow<()> {
         // The memory of a long line is not kept for the next.
         let held = std::mem::take(&mut self.held);
         match self.skipped.take() {
             Some(length) => each(Line::TooLong(length)),
-            None if held.is_empty() => {}
+            None if held.is_empty() => ControlFlow::Continue(()),
             None => each(Line::Whole(&held)),
         }
     }
@@ -120,6 +168,28 @@ mod tests {
             let expected: Vec<_> = text.split_terminator('\n').map(expected).collect();
             assert_eq!(cut(&mut Lines::bounded(longest), &pieces), expected, "seed {seed}");
         }
+    }
+
+    #[test]
+    fn who_has_had_enough_gets_the_rest_later_in_order() {
+        let mut lines = Lines::default();
+        let mut found = Vec::new();
+        let one = |found: &mut Vec<String>, line: &Line<'_>| {
+            let Line::Whole(line) = line else { panic!("a short one") };
+            found.push(String::from_utf8(line.to_vec()).unwrap());
+            ControlFlow::Break(())
+        };
+        lines.push_while(b"be", |line| one(&mut found, &line));
+        assert_eq!(lines.kept(), 0);
+        lines.push_while(b"gun\n1\n2\nha", |line| one(&mut found, &line));
+        assert_eq!((found.last().map(String::as_str), lines.kept()), (Some("begun"), 6));
+        lines.push_while(b"lf\n", |line| one(&mut found, &line));
+        assert_eq!((found.last().map(String::as_str), lines.kept()), (Some("1"), 7));
+        for _ in 0..3 {
+            lines.go_on(|line| one(&mut found, &line));
+        }
+        assert_eq!(found, ["begun", "1", "2", "half"]);
+        assert_eq!((lines.kept(), lines.kept.capacity()), (0, 0));
     }
 
     #[test]

@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::agent::PermissionRequest;
 use crate::files::Offer;
@@ -146,8 +146,8 @@ struct Fields {
     session_id: Option<String>,
     content: Option<String>,
     channel: Option<String>,
-    /// Any number or none: a turn that ends with an odd code ends all the same.
-    exit_code: Option<Value>,
+    #[serde(default)]
+    exit_code: ExitCode,
     file_path: Option<String>,
     file_name: Option<String>,
     file_mime_type: Option<String>,
@@ -155,6 +155,60 @@ struct Fields {
     tool: Option<String>,
     description: Option<String>,
     resource: Option<String>,
+}
+
+/// A small integer, or none: a turn that ends with an odd code ends all the same.
+/// Whatever else stands there is passed over and never built, since a tree of
+/// values takes forty times its text.
+#[derive(Default)]
+struct ExitCode(Option<i32>);
+
+impl<'de> Deserialize<'de> for ExitCode {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        source.deserialize_any(ExitCodeVisitor)
+    }
+}
+
+struct ExitCodeVisitor;
+
+impl<'de> Visitor<'de> for ExitCodeVisitor {
+    type Value = ExitCode;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an exit code")
+    }
+
+    fn visit_i64<E>(self, code: i64) -> Result<ExitCode, E> {
+        Ok(ExitCode(code.try_into().ok()))
+    }
+
+    fn visit_u64<E>(self, code: u64) -> Result<ExitCode, E> {
+        Ok(ExitCode(code.try_into().ok()))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<ExitCode, E> {
+        Ok(ExitCode(None))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<ExitCode, E> {
+        Ok(ExitCode(None))
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<ExitCode, E> {
+        Ok(ExitCode(None))
+    }
+
+    fn visit_unit<E>(self) -> Result<ExitCode, E> {
+        Ok(ExitCode(None))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<ExitCode, A::Error> {
+        IgnoredAny.visit_seq(items).map(|_| ExitCode(None))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<ExitCode, A::Error> {
+        IgnoredAny.visit_map(members).map(|_| ExitCode(None))
+    }
 }
 
 /// Reads one line.
@@ -168,12 +222,7 @@ pub fn parse(line: &[u8]) -> Result<Addressed, Malformed> {
             channel: channel(fields.channel),
             content: fields.content.ok_or(Malformed::Field("content"))?,
         },
-        "turn.complete" => FromAdapter::TurnComplete {
-            exit_code: fields
-                .exit_code
-                .and_then(|code| code.as_i64())
-                .and_then(|code| i32::try_from(code).ok()),
-        },
+        "turn.complete" => FromAdapter::TurnComplete { exit_code: fields.exit_code.0 },
         "file.output" => FromAdapter::FileOutput(Offer {
             path: fields.file_path.ok_or(Malformed::Field("file_path"))?,
             name: fields.file_name,
@@ -220,6 +269,8 @@ fn channel(name: Option<String>) -> Channel {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn message(line: &str) -> FromAdapter {
@@ -258,9 +309,10 @@ mod tests {
 
     #[test]
     fn a_turn_ends_with_whatever_code() {
-        for (code, read) in
-            [("3", Some(3)), ("-1", Some(-1)), ("4294967296", None), ("\"x\"", None)]
-        {
+        let odd = ["4294967296", "-4294967296", "1.5", "\"3\"", "true", "null"];
+        let built = ["[]", "[[0],[0,{}]]", "{\"a\":[3],\"b\":{\"c\":3}}"];
+        let none = odd.into_iter().chain(built).map(|code| (code, None));
+        for (code, read) in [("3", Some(3)), ("-1", Some(-1))].into_iter().chain(none) {
             let line = format!(r#"{{"type":"turn.complete","session_id":"s","exit_code":{code}}}"#);
             assert_eq!(message(&line), FromAdapter::TurnComplete { exit_code: read }, "{code}");
         }

@@ -100,8 +100,8 @@ pub struct Owner {
     pub(super) opening: Option<Message>,
     /// What came while the process was on its way out.
     pub(super) later: VecDeque<Command>,
-    /// Answers written since the adapter last read everything.
-    pub(super) unread: usize,
+    /// Bytes the running process may leave unread of what it is told unasked.
+    pub(super) may_leave: usize,
     /// How the last process ended, in words, once one has.
     past: Option<String>,
     /// Daemons that earlier processes left behind; they end with the session.
@@ -135,7 +135,7 @@ impl Owner {
             last_words: LastWords::default(),
             opening: None,
             later: VecDeque::new(),
-            unread: 0,
+            may_leave: 0,
             past: None,
             left: Vec::new(),
             closing: false,

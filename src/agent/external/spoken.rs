@@ -1,12 +1,14 @@
 //! What an adapter's thread makes of each line the adapter wrote.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use log::{Level, log};
 
-use super::lines::Line;
+use super::lines::{Line, Lines};
 use super::message::{self, FromAdapter};
 use super::owner::Owner;
+use crate::agent::process::pump::Duty;
 use crate::files::Offer;
 use crate::logging::Quoted;
 use crate::protocol::outbound::Channel;
@@ -16,6 +18,21 @@ use crate::protocol::outbound::Channel;
 const TOLD: u64 = 10;
 
 impl Owner {
+    /// Takes the lines that `give` gives out, until there is no room: any of them
+    /// may offer a file of many megabytes.
+    pub(super) fn with_lines(
+        &mut self,
+        now: Instant,
+        give: impl FnOnce(&mut Lines, &mut dyn FnMut(Line<'_>) -> ControlFlow<()>),
+    ) {
+        let mut lines = std::mem::take(&mut self.lines);
+        give(&mut lines, &mut |line| {
+            self.take_line(&line, now);
+            if self.has_room() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        self.lines = lines;
+    }
+
     /// Takes one line; nothing in it is fatal.
     pub(super) fn take_line(&mut self, line: &Line<'_>, now: Instant) {
         let line = match line {

@@ -1,7 +1,6 @@
 //! What an adapter's thread says to a running adapter, and does between
 //! commands, output and time.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use log::warn;
@@ -16,13 +15,37 @@ use crate::logging::Quoted;
 use crate::session::admission::Permit;
 use crate::wake::Waker;
 
-/// Answers an adapter that does not read may leave waiting; more are not written.
-const MOST_UNREAD: usize = 1024;
+/// Bytes an adapter may leave unread of what no permit bounds: sessions that come
+/// and go, files, answers. A hub causes those without end; an adapter that leaves
+/// so many is ended, or they would pile up.
+const MOST_UNREAD: usize = 1024 * 1024;
 
 impl Owner {
     fn greet(&mut self, session: Attached, child: &mut Child) {
-        write(child, session.greeting());
+        let line = session.greeting();
         self.sessions.push(session);
+        self.tell(line, child);
+    }
+
+    /// Writes a line that no permit bounds.
+    fn tell(&mut self, line: Vec<u8>, child: &mut Child) {
+        write(child, line);
+        if child.pipes.stdin.uncounted() > self.may_leave && !child.is_leaving() {
+            self.give_up(child);
+        }
+    }
+
+    /// Ends an adapter that does not read. The next message starts it again.
+    fn give_up(&mut self, child: &mut Child) {
+        warn!("adapter ended, it does not read endpoint={}", Quoted(&self.endpoint.id));
+        child.pipes.stdin.close();
+        child.end();
+        for session in self.sessions.iter_mut().filter(|session| session.has_room()) {
+            session.system(
+                "The adapter was ended: it left more than 1 MiB of what it was told unread. \
+                 The next message starts it again.",
+            );
+        }
     }
 
     fn open_turn(&mut self, message: Message, child: &mut Child) {
@@ -59,7 +82,8 @@ impl Owner {
             && let Some(turn) = &mut session.turn
             && !std::mem::replace(&mut turn.stopped, true)
         {
-            write(child, ToAdapter::Stop { session_id: &session.session_id }.line());
+            let line = ToAdapter::Stop { session_id: &session.session_id }.line();
+            self.tell(line, child);
         }
     }
 
@@ -68,16 +92,9 @@ impl Owner {
         if !session.is_answer(request_id) {
             return;
         }
-        let session_id = &Arc::clone(&session.session_id);
-        if child.pipes.stdin.backlog().is_none() {
-            self.unread = 0;
-        }
-        self.unread += 1;
-        if self.unread <= MOST_UNREAD {
-            write(child, ToAdapter::PermissionResponse { session_id, request_id, approved }.line());
-        } else if self.unread == MOST_UNREAD + 1 {
-            warn!("adapter asks and does not read endpoint={}", Quoted(&self.endpoint.id));
-        }
+        let session_id = &session.session_id;
+        let line = ToAdapter::PermissionResponse { session_id, request_id, approved }.line();
+        self.tell(line, child);
     }
 }
 
@@ -89,11 +106,12 @@ impl Duty for Owner {
     type Command = Command;
 
     fn started(&mut self, child: &mut Child) {
-        self.unread = 0;
         for session in &mut self.sessions {
             write(child, session.greeting());
             session.files.drain(..).for_each(|line| write(child, line));
         }
+        // It had no time to read yet.
+        self.may_leave = child.pipes.stdin.uncounted() + MOST_UNREAD;
         if let Some(message) = self.opening.take() {
             self.open_turn(message, child);
         }
@@ -114,16 +132,16 @@ impl Duty for Owner {
             Command::Answer { from, request_id, approved } => {
                 self.answer(from, &request_id, approved, child);
             }
-            Command::File { line, .. } => write(child, line),
+            Command::File { line, .. } => self.tell(line, child),
             Command::Reconfigure(endpoint) => self.reconfigure(endpoint),
             Command::Leave { from } => {
-                if let Some(session) = self.session(from) {
-                    write(
-                        child,
-                        ToAdapter::SessionClose { session_id: &session.session_id }.line(),
-                    );
-                }
+                let line = self.session(from).map(|session| {
+                    ToAdapter::SessionClose { session_id: &session.session_id }.line()
+                });
                 self.leave(from);
+                if let Some(line) = line {
+                    self.tell(line, child);
+                }
                 if self.closing {
                     child.abandon();
                 }
@@ -138,13 +156,17 @@ impl Duty for Owner {
 
     fn output(&mut self, stream: Stream, bytes: &[u8], now: Instant) {
         match stream {
-            Stream::Stdout => {
-                let mut lines = std::mem::take(&mut self.lines);
-                lines.push(bytes, |line| self.take_line(&line, now));
-                self.lines = lines;
-            }
+            Stream::Stdout => self.with_lines(now, |lines, each| lines.push_while(bytes, each)),
             Stream::Stderr => self.last_words.push(bytes, &self.endpoint.id),
         }
+    }
+
+    fn kept(&self) -> usize {
+        self.lines.kept()
+    }
+
+    fn go_on(&mut self, now: Instant) {
+        self.with_lines(now, |lines, each| lines.go_on(each));
     }
 
     fn has_room(&self) -> bool {
@@ -153,7 +175,8 @@ impl Duty for Owner {
     }
 
     fn wake_when_room(&self, waker: Waker) {
-        for session in self.sessions.iter().filter(|session| !session.has_room()) {
+        // Not only of those that are full: one that has room by now wakes at once.
+        for session in &self.sessions {
             session.wake_when_room(waker.clone());
         }
     }

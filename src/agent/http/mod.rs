@@ -25,6 +25,9 @@ pub(crate) mod tls;
 pub(crate) mod tls_tests;
 mod turn;
 
+#[cfg(test)]
+pub(crate) use failure::Failure as HttpFailure;
+
 use std::sync::Arc;
 
 use self::client::Client;

@@ -3,7 +3,8 @@
 //! A process is of a session when one of these holds:
 //! - it descends from the session's first process (or from one known before);
 //! - it is an orphan this runtime got as a subreaper, and carries the session's
-//!   mark, or carries none and is in the first process's `setsid` session;
+//!   mark, or is in the first process's `setsid` session and does not carry the
+//!   mark of another session that lives (any other mark it may have made up);
 //! - it is in the session's control group.
 //!
 //! Each step is checked against what the process itself says (its parent, its
@@ -17,7 +18,7 @@ use rustix::process::{Pid, getpid};
 
 use super::carried::{Carried, carried};
 use super::cgroup::Group;
-use super::mark::Mark;
+use super::mark::{self, Mark};
 use super::orphans::{Belongs, Orphan, Sorted, child};
 use super::procfs::{self, Process};
 use super::reaper::Reaper;
@@ -116,7 +117,7 @@ pub(super) fn marked(nonce: &str) -> Look {
     let processes = procfs::all().into_iter().filter(of_user).filter_map(procfs::process);
     for process in processes.filter(Process::is_alive) {
         match carried(&process) {
-            Carried::Mark(mark) if super::mark::is_of(&mark, nonce) => walk.take(process),
+            Carried::Mark(mark) if mark::is_of(&mark, nonce) => walk.take(process),
             Carried::Unsettled => unsure = true,
             _ => {}
         }
@@ -142,16 +143,17 @@ fn members(group: &Group) -> Vec<Process> {
 
 /// Whether an orphan of ours is of the session.
 fn belongs(orphan: &Orphan, search: &Search) -> Belongs {
-    // The number of a `setsid` session is not given out again while anybody is in it.
+    // The number of a `setsid` session is not given out again while anybody is in
+    // it. Afterwards it is, and one who lives in that later session carries its mark.
     let in_session = || {
         orphan.session == Some(search.root)
             && search.root_start.is_some_and(|start| start <= orphan.start)
     };
     match &orphan.carried {
         Carried::Mark(mark) if mark == search.mark.as_str().as_bytes() => Belongs::Yes,
-        Carried::Mark(_) => Belongs::No,
+        Carried::Mark(other) if mark::is_in_use(other) => Belongs::No,
         _ if in_session() => Belongs::Yes,
-        Carried::Nothing | Carried::Hidden => Belongs::No,
+        Carried::Mark(_) | Carried::Nothing | Carried::Hidden => Belongs::No,
         Carried::Unsettled => Belongs::Unsure,
     }
 }
@@ -294,11 +296,16 @@ mod tests {
             reaper: None,
         };
         let orphan = |session, start, carried| Orphan { start, session, carried };
-        let other = Carried::Mark(b"other.1".to_vec());
+        let neighbour = Mark::next();
+        let other = Carried::Mark(neighbour.as_str().into());
+        let made_up = Carried::Mark(b"other.1".to_vec());
         let own = Carried::Mark(mark.as_str().into());
         for (orphan, expected) in [
             (orphan(None, 9, own.clone()), Belongs::Yes),
             (orphan(Some(root), 9, other), Belongs::No),
+            (orphan(Some(root), 9, made_up.clone()), Belongs::Yes),
+            (orphan(Some(root), 4, made_up.clone()), Belongs::No),
+            (orphan(None, 9, made_up), Belongs::No),
             (orphan(Some(root), 9, Carried::Nothing), Belongs::Yes),
             (orphan(Some(root), 4, Carried::Nothing), Belongs::No),
             (orphan(None, 9, Carried::Nothing), Belongs::No),

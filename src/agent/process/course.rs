@@ -6,11 +6,12 @@
 //! | running | it was launched | open | it exited: draining; told to end: ending |
 //! | draining | it exited by itself | closed | both outputs were read to their end: done; held for a second: ending |
 //! | ending | told to end, or a grandchild holds an output | closed | everything of it was ended: last |
-//! | last | nothing of it is alive | closed | both outputs were read to their end, or are empty: done |
+//! | last | nothing of it is alive | closed | what then lay in both outputs was read: done |
 //!
 //! Output is read in every phase while there is room for it. *Held* is not the
 //! same as *not read to its end*: without room, what a dead child wrote still
-//! lies in its pipe, and nobody is to be ended for that.
+//! lies in its pipe, and nobody is to be ended for that. Who still writes in the
+//! last phase has shed everything it could be known by; it is not waited for.
 
 use std::time::{Duration, Instant};
 

@@ -384,7 +384,10 @@ impl fmt::Display for LaunchError {
                 )
             }
             Self::Launcher { program, source } => {
-                write!(f, "the runtime cannot start its own binary {program:?}: {source}")
+                write!(
+                    f,
+                    "the runtime cannot start its own binary {program:?}: {source}; start the runtime again"
+                )
             }
             Self::Failed { command, failure } => {
                 write!(f, "cannot start {command:?}: {}: {}", failure.step, failure.text)
@@ -392,14 +395,19 @@ impl fmt::Display for LaunchError {
             Self::Died { status: Some(status) } => {
                 write!(f, "the launcher ended before the command ran ({status}); is memory short?")
             }
-            Self::Died { status: None } => f.write_str("the launcher ended before the command ran"),
+            Self::Died { status: None } => {
+                f.write_str("the launcher ended before the command ran; try again in a moment")
+            }
             Self::TimedOut => write!(
                 f,
-                "the command did not start within {} s: is its file system there, and the machine not overloaded?",
+                "the command did not start within {} s; is its file system there, and the machine not overloaded?",
                 LAUNCH_DEADLINE.as_secs()
             ),
             Self::Broken { source } => {
-                write!(f, "the launcher could not be told what to start: {source}")
+                write!(
+                    f,
+                    "the launcher could not be told what to start: {source}; try again in a moment"
+                )
             }
         }
     }

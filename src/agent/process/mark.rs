@@ -3,16 +3,25 @@
 //! Whoever inherits the environment inherits the mark, across `fork`, `exec`,
 //! `setsid` and the death of every ancestor. It is a means of recognition, not
 //! a secret: a process may drop it, and one that forges it only offers itself.
+//! So a strange mark says nothing, unless it is one that is in use here.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ids::process_nonce;
 
+/// The texts of the marks that somebody holds.
+static IN_USE: Mutex<BTreeSet<Box<str>>> = Mutex::new(BTreeSet::new());
+
 /// `<nonce of the runtime>.<number of the session>`. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Mark(Arc<str>);
+pub struct Mark(Arc<Text>);
+
+/// In use as long as it is there.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Text(Box<str>);
 
 impl Mark {
     /// The variable it travels in.
@@ -22,18 +31,31 @@ impl Mark {
     pub fn next() -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self(format!("{}.{number}", process_nonce()).into())
+        let text: Box<str> = format!("{}.{number}", process_nonce()).into();
+        in_use().insert(text.clone());
+        Self(Arc::new(Text(text)))
     }
 
     /// The text of the variable.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.0.0
     }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        in_use().remove(&self.0);
+    }
+}
+
+fn in_use() -> MutexGuard<'static, BTreeSet<Box<str>>> {
+    // Every change is one step: a panic leaves nothing half done.
+    IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -42,9 +64,26 @@ pub(crate) fn is_of(mark: &[u8], nonce: &str) -> bool {
     mark.strip_prefix(nonce.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'.'))
 }
 
+/// Whether somebody in this process holds `mark`.
+pub(super) fn is_in_use(mark: &[u8]) -> bool {
+    std::str::from_utf8(mark).is_ok_and(|mark| in_use().contains(mark))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_is_in_use_until_its_last_holder_lets_go() {
+        let mark = Mark::next();
+        let text = mark.as_str().as_bytes().to_vec();
+        let other = mark.clone();
+        drop(mark);
+        assert!(is_in_use(&text));
+        drop(other);
+        assert!(!is_in_use(&text));
+        assert!(!is_in_use(b"x") && !is_in_use(b"\xff"));
+    }
 
     #[test]
     fn a_mark_tells_its_runtime_and_no_other() {

@@ -240,18 +240,25 @@ impl fmt::Display for PlanError {
         match self {
             Self::Directory { setting, path, source } => {
                 let word = match source.kind() {
-                    io::ErrorKind::NotFound => "does not exist: create it, or name another",
-                    io::ErrorKind::NotADirectory => "is not a directory: name another",
-                    io::ErrorKind::PermissionDenied => "may not be entered by this user",
-                    _ => return write!(f, "{setting} {path:?} cannot be used: {source}"),
+                    io::ErrorKind::NotFound => "does not exist; create it, or name another",
+                    io::ErrorKind::NotADirectory => "is not a directory; name another",
+                    io::ErrorKind::PermissionDenied => {
+                        "may not be entered by this user; let it in, or name another"
+                    }
+                    _ => {
+                        return write!(
+                            f,
+                            "{setting} {path:?} cannot be used: {source}; name another"
+                        );
+                    }
                 };
                 write!(f, "{setting} {path:?} {word}")
             }
-            Self::NoHome => f.write_str("this user has no home directory: set work_dir"),
+            Self::NoHome => f.write_str("this user has no home directory; set work_dir"),
             Self::NotFound { command, looked, cwd } => {
                 write!(f, "command {command:?} not found: looked in ")?;
                 if command.contains('/') {
-                    return write!(f, "{cwd:?}");
+                    return write!(f, "{cwd:?}; correct the path, or install it");
                 }
                 let places: Vec<&OsStr> =
                     looked.iter().filter_map(|file| file.parent()).map(Path::as_os_str).collect();
@@ -259,7 +266,7 @@ impl fmt::Display for PlanError {
             }
             Self::NotExecutable { command, place } => write!(
                 f,
-                "command {command:?} is {place:?}, which this user may not execute: chmod +x it"
+                "command {command:?} is {place:?}, which this user may not execute; chmod +x it"
             ),
         }
     }
@@ -345,7 +352,10 @@ mod tests {
              give its full path or set PATH"
         );
         let told = plan(&endpoint("./missing")).unwrap_err().to_string();
-        assert_eq!(told, "command \"./missing\" not found: looked in \"/\"");
+        assert_eq!(
+            told,
+            "command \"./missing\" not found: looked in \"/\"; correct the path, or install it"
+        );
     }
 
     #[test]

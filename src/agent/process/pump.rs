@@ -43,9 +43,15 @@ pub trait Duty {
     }
     /// Output, as it came.
     fn output(&mut self, stream: Stream, bytes: &[u8], now: Instant);
+    /// Bytes of output that it was given and there was no room for.
+    fn kept(&self) -> usize {
+        0
+    }
+    /// There is room again for what was kept.
+    fn go_on(&mut self, _now: Instant) {}
     /// Whether more output may be read.
     fn has_room(&self) -> bool;
-    /// Wake the thread once there is room.
+    /// Wake the thread once there is room; at once if there is by now.
     fn wake_when_room(&self, waker: Waker);
     /// When [`Duty::time`] is to be called; `None`: nothing is planned.
     fn due(&self) -> Option<Instant>;
@@ -140,7 +146,7 @@ impl Child {
 
     /// SIGINT to what runs in the foreground.
     pub fn interrupt(&self) {
-        let terminal = self.pipes.pollable(Stream::Stdout).filter(|_| self.tty);
+        let terminal = self.pipes.output(Stream::Stdout).filter(|_| self.tty);
         if let Living::Free(family) = &self.processes {
             family.interrupt(terminal);
         }
@@ -166,20 +172,22 @@ impl Child {
         match ending.step(now) {
             Progress::Waiting(until) => Some(until),
             Progress::Over(ended) => {
+                self.pipes.bound();
                 self.processes = Living::Ended(ended);
                 None
             }
         }
     }
 
-    fn facts(&self, course: &Course) -> Facts {
+    /// `kept`: output was read and not taken.
+    fn facts(&self, course: &Course, kept: bool) -> Facts {
         Facts {
             exited: self.exit.try_status().is_some(),
             end_wanted: self.end.is_some(),
-            ended: self.pipes.ended(),
+            ended: !kept && self.pipes.ended(),
             held: course.asks_for_holders() && self.pipes.held(),
             over: matches!(self.processes, Living::Ended(_)),
-            empty: course.is_last() && !self.pipes.has_output(),
+            empty: !kept && course.is_last() && !self.pipes.has_output(),
         }
     }
 
@@ -266,8 +274,11 @@ pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -
     take_commands(&mut child, duty, inbox);
     loop {
         let now = Instant::now();
+        if duty.kept() > 0 && duty.has_room() {
+            duty.go_on(now);
+        }
         let ending_until = child.go_on_ending(now);
-        let held_until = match course.step(child.facts(&course), now) {
+        let held_until = match course.step(child.facts(&course, duty.kept() > 0), now) {
             Step::Wait(until) => until,
             Step::CloseInput => {
                 child.pipes.stdin.close();
@@ -282,9 +293,9 @@ pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -
             Step::Done => return child.ended(0),
         };
 
-        let has_room = duty.has_room();
+        let has_room = may_read(duty);
         if !has_room && course.is_last() && child.end == Some(End::Abandoned) {
-            let unread = child.pipes.unread_output();
+            let unread = child.pipes.unread_output() + duty.kept() as u64;
             return child.ended(unread);
         }
         if !has_room && !asked_for_room {
@@ -331,6 +342,11 @@ fn take_commands<D: Duty>(child: &mut Child, duty: &mut D, inbox: &Inbox<D::Comm
     }
 }
 
+/// Whether more output may be read: what was read comes first.
+fn may_read(duty: &impl Duty) -> bool {
+    duty.kept() == 0 && duty.has_room()
+}
+
 /// Reads one stream until it is empty or there is no room, and not for ever.
 fn read<D: Duty>(
     child: &mut Child,
@@ -340,7 +356,7 @@ fn read<D: Duty>(
     now: Instant,
 ) {
     for _ in 0..READS_IN_A_ROW {
-        if !duty.has_room() {
+        if !may_read(duty) {
             return;
         }
         let Read::Bytes(length) = child.pipes.read(stream, buffer) else { return };

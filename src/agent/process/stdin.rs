@@ -21,12 +21,21 @@ pub struct Piece {
     pub permit: Permit,
 }
 
+impl Piece {
+    /// Its bytes, if no permit bounds them.
+    fn uncounted(&self) -> usize {
+        if self.permit.is_counted() { 0 } else { self.bytes.len() }
+    }
+}
+
 /// A child's standard input with what it has not taken yet.
 #[derive(Debug)]
 pub struct Stdin {
     /// `None` once closed, by us or because nobody reads.
     open: Option<OwnedFd>,
     waiting: VecDeque<Piece>,
+    /// Bytes of waiting pieces that no permit bounds.
+    uncounted: usize,
     /// Bytes of the first waiting piece that are written.
     written: usize,
     /// Close as soon as nothing waits.
@@ -36,12 +45,14 @@ pub struct Stdin {
 impl Stdin {
     /// Takes over our end of a pipe or terminal, which does not block.
     pub fn new(end: OwnedFd) -> Self {
-        Self { open: Some(end), waiting: VecDeque::new(), written: 0, then_close: false }
+        let waiting = VecDeque::new();
+        Self { open: Some(end), waiting, uncounted: 0, written: 0, then_close: false }
     }
 
     /// Puts a piece at the end. What comes after the end of input is given up.
     pub fn push(&mut self, piece: Piece) {
         if self.open.is_some() && !self.then_close {
+            self.uncounted += piece.uncounted();
             self.waiting.push_back(piece);
             self.write();
         }
@@ -54,6 +65,7 @@ impl Stdin {
                 Ok(written) => {
                     self.written += written;
                     if self.written == first.bytes.len() {
+                        self.uncounted -= first.uncounted();
                         self.waiting.pop_front();
                         self.written = 0;
                     }
@@ -83,7 +95,13 @@ impl Stdin {
     pub fn close(&mut self) {
         self.open = None;
         self.waiting = VecDeque::new();
+        self.uncounted = 0;
         self.written = 0;
+    }
+
+    /// Bytes of waiting pieces that no permit bounds.
+    pub fn uncounted(&self) -> usize {
+        self.uncounted
     }
 
     /// What to poll for writability; `None` while nothing waits.
@@ -142,6 +160,27 @@ mod tests {
         assert_eq!(got, text);
         assert!(stdin.backlog().is_none());
         assert!(nothing_waits(&admission));
+    }
+
+    #[test]
+    fn what_no_permit_bounds_is_counted_while_it_waits() {
+        let (reader, mut stdin, admission) = stdin();
+        let uncounted = |length| Piece { bytes: vec![7; length], permit: Permit::default() };
+        stdin.push(uncounted(50));
+        assert_eq!(stdin.uncounted(), 0, "written");
+        push(&mut stdin, &admission, vec![7; 100_000]);
+        stdin.push(uncounted(30));
+        stdin.push(uncounted(40));
+        assert_eq!(stdin.uncounted(), 70);
+        while stdin.backlog().is_some() {
+            read(&reader, 50_000);
+            stdin.write();
+        }
+        assert_eq!(stdin.uncounted(), 0);
+        stdin.push(uncounted(100_000));
+        assert_eq!(stdin.uncounted(), 100_000);
+        stdin.close();
+        assert_eq!(stdin.uncounted(), 0);
     }
 
     #[test]

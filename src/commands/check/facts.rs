@@ -8,6 +8,7 @@ use crate::config::{
     Endpoint, Hub, Limits, Profile, Program, Runtime, Security, SpawnPolicy, TurnEnd,
 };
 
+use super::super::terminal::escaped;
 use super::confined::{self, Machine};
 use super::report::session_cap;
 
@@ -23,10 +24,7 @@ pub struct Fact {
 impl Fact {
     /// A fact. Control characters, which a path may hold, are escaped.
     pub fn new(name: &'static str, value: impl AsRef<str>) -> Self {
-        let escaped = |c: char| {
-            if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
-        };
-        Self { name, value: value.as_ref().chars().map(escaped).collect() }
+        Self { name, value: escaped(value.as_ref()) }
     }
 }
 

@@ -15,7 +15,10 @@ use crate::config::{Endpoint, Enforce, Environment, Examination, Problem, Progra
 use crate::sandbox::support;
 
 use super::confined::Machine;
+use super::connect::Connection;
 use super::facts::{self, Fact};
+use super::seen::Seen;
+use super::service::Service;
 
 /// A whole check.
 #[derive(Debug, Serialize)]
@@ -26,11 +29,17 @@ pub struct Report {
     pub errors: Vec<Finding>,
     /// What one should know.
     pub warnings: Vec<Finding>,
+    /// Whose eyes were used; empty where our own were.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
+    pub service: Vec<Fact>,
     /// Facts about link and gateway, as far as they could be decided.
     #[serde(serialize_with = "as_map")]
     pub runtime: Vec<Fact>,
     /// The endpoints, in the order of the file.
     pub endpoints: Vec<EndpointReport>,
+    /// What came of dialling the hub; `None`: it was not dialled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
 }
 
 /// A problem with the place it stands at.
@@ -65,10 +74,15 @@ pub struct EndpointReport {
 }
 
 impl Report {
-    /// Looks at everything a file says.
-    pub fn of(examination: &Examination, environment: &dyn Environment) -> Self {
+    /// Looks at everything a file says, for ourselves or as a service.
+    pub fn of(
+        examination: &Examination,
+        environment: &dyn Environment,
+        service: Option<&Service>,
+    ) -> Self {
         let mut looking = Looking {
             environment,
+            service,
             machine: Machine::here(),
             source: &examination.source,
             errors: vec![],
@@ -79,6 +93,7 @@ impl Report {
             .iter()
             .map(|read| looking.endpoint(&read.checked, read.decided.as_ref(), examination))
             .collect();
+        looking.service(examination);
         let problems = &examination.problems;
         Self {
             file: examination.source.file().to_owned(),
@@ -86,6 +101,8 @@ impl Report {
             warnings: findings(&problems.warnings, &looking.warnings),
             runtime: facts::of_gateway(examination.hub.as_ref(), examination.runtime.as_ref()),
             endpoints,
+            service: service.map(Service::facts).unwrap_or_default(),
+            connection: None,
         }
     }
 
@@ -94,9 +111,11 @@ impl Report {
         self.errors.is_empty()
     }
 
-    /// Whether there is nothing at all to say against it, not even a warning.
+    /// Whether there is nothing at all to say against it, not even a warning, and
+    /// the hub answers if it was dialled.
     pub fn is_spotless(&self) -> bool {
-        self.errors.is_empty() && self.warnings.is_empty()
+        let is_connected = self.connection.as_ref().is_none_or(|connection| connection.ok);
+        self.errors.is_empty() && self.warnings.is_empty() && is_connected
     }
 
     /// Adds that `$AMURG_CONFIG` names a file that does not exist.
@@ -144,6 +163,7 @@ fn findings(read: &[Problem], looked: &[Problem]) -> Vec<Finding> {
 /// Holds a configuration against this machine.
 struct Looking<'a> {
     environment: &'a dyn Environment,
+    service: Option<&'a Service>,
     machine: Machine,
     source: &'a Source,
     errors: Vec<Problem>,
@@ -210,7 +230,12 @@ impl Looking<'_> {
             self.error(&place, message, hint);
         }
         let mut facts = Vec::new();
+        if let Some(Ok(file)) = &found {
+            let place = block.map(|block| block.place_of("command")).unwrap_or_default();
+            self.sight(&place, "command", file, false);
+        }
         if let Ok(directory) = &directory {
+            self.sight(&directory_place(checked, block, endpoint), "directory", directory, true);
             self.confinement(checked, endpoint, directory, runtime);
             facts.extend(self.home(endpoint, program));
         }
@@ -220,6 +245,46 @@ impl Looking<'_> {
         };
         facts.splice(..0, [Fact::new("command", command), Fact::new("directory", shown)]);
         facts
+    }
+
+    /// Whether a service sees what its configuration names, and may change it
+    /// where that is the point of it.
+    fn sight(&mut self, place: &Place, what: &str, path: &Path, is_written: bool) {
+        let Some(service) = self.service else { return };
+        match service.sees(path) {
+            Seen::Hidden(setting) => {
+                let message =
+                    format!("the {what} {path:?} is not there for the service: {setting}");
+                let hint = format!("add BindPaths={} to the unit, or name another", path.display());
+                self.error(place, message, &hint);
+            }
+            Seen::ReadOnly(setting) if is_written => {
+                let message =
+                    format!("the {what} {path:?} cannot be written by the service: {setting}");
+                let hint = format!(
+                    "add ReadWritePaths={} to the unit if agents write there",
+                    path.display()
+                );
+                self.warnings.push(self.source.problem(place, message, hint));
+            }
+            Seen::Plainly | Seen::ReadOnly(_) => {}
+        }
+    }
+
+    /// The same of the file itself, and how much of it can be known.
+    fn service(&mut self, examination: &Examination) {
+        let Some(service) = self.service else { return };
+        let root = Place::default();
+        let file = PathBuf::from(self.source.file());
+        self.sight(&root, "file", &file, false);
+        if let Some(runtime) = &examination.runtime {
+            self.sight(&root, "state directory", &runtime.state_dir, true);
+        }
+        if !service.is_seen_truly() {
+            let message = "this was looked at with your rights, not with the service's";
+            let hint = "run it as root to know what the service may read and run";
+            self.warnings.push(self.source.problem(&root, message, hint));
+        }
     }
 
     /// What a confined agent cannot see although its programs may want to: git,

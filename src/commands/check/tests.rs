@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{self, FixedEnvironment, Options, ProcessEnvironment};
 use tempfile::TempDir;
 
-use super::{Check, Report, Text, check};
+use super::{Check, Paint, Report, Text, check};
 
 /// A machine with a home, a program `tool` in its `PATH`, and a file to check.
 struct Machine {
@@ -38,7 +38,7 @@ impl Machine {
         );
         let name = "config.json";
         let examination = config::examine(&text, name, &self.environment, Options::default());
-        Report::of(&examination, &self.environment)
+        Report::of(&examination, &self.environment, None)
     }
 }
 
@@ -81,7 +81,7 @@ fn a_good_endpoint_is_told_with_what_is_in_force() {
     assert_eq!(fact(&report, "limits"), "9 processes");
     assert!(fact(&report, "declared").starts_with("denied_paths (told to the hub"));
 
-    let shown = Text(&report).to_string();
+    let shown = Text(&report, Paint::PLAIN).to_string();
     assert!(shown.contains("\nendpoint t, Tool (generic-job)\n    command      "), "{shown}");
     assert!(shown.ends_with("config.json: can be used (no errors, no warnings)\n"), "{shown}");
     assert!(!shown.contains("hunter2") && !report.to_json().contains("hunter2"), "{shown}");
@@ -182,7 +182,7 @@ fn problems_stand_with_their_endpoint_and_nothing_hides_the_rest() {
         r#"{"id": "bad", "profile": "generic-cli"}, {"id": "good", "profile": "generic-job", "job": {"command": "nonesuch"}}"#,
     );
     assert_eq!(report.errors.len(), 2, "{:?}", report.errors);
-    let shown = Text(&report).to_string();
+    let shown = Text(&report, Paint::PLAIN).to_string();
     let order = [
         "endpoint bad",
         "endpoints[0].cli: is missing",
@@ -192,6 +192,23 @@ fn problems_stand_with_their_endpoint_and_nothing_hides_the_rest() {
     ];
     let places: Vec<Option<usize>> = order.iter().map(|part| shown.find(part)).collect();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{shown}");
+}
+
+#[test]
+fn colours_add_nothing_but_colours() {
+    let machine = Machine::new();
+    let report =
+        machine.report(r#"{"id": "t", "profile": "generic-cli", "cli": {"command": "none"}}"#);
+    let painted = Text(&report, Paint { colours: true }).to_string();
+    assert!(painted.contains("\x1b[1;31merror\x1b[0m: "), "{painted}");
+    let parts = painted.split('\x1b').enumerate();
+    let bare: String = parts
+        .map(|(index, part)| match part.split_once('m') {
+            Some((_, rest)) if index > 0 => rest,
+            _ => part,
+        })
+        .collect();
+    assert_eq!(bare, Text(&report, Paint::PLAIN).to_string());
 }
 
 #[test]
@@ -211,8 +228,8 @@ fn json_says_the_same() {
 fn the_example_passes() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.json");
     let examination = config::examine_file(&path, &ProcessEnvironment, Options::default());
-    let report = Report::of(&examination, &ProcessEnvironment);
-    assert!(report.ok(), "{}", Text(&report).to_string());
+    let report = Report::of(&examination, &ProcessEnvironment, None);
+    assert!(report.ok(), "{}", Text(&report, Paint::PLAIN).to_string());
     let arguments = Check { json: true, ..named(path) };
     assert_eq!(check(&arguments, &ProcessEnvironment, &mut Vec::new()), 0);
 }

@@ -46,7 +46,7 @@ fn shell(name: &str) -> Result<Shell, String> {
         "zsh" => Ok(Shell::Zsh),
         "fish" => Ok(Shell::Fish),
         "powershell" => Ok(Shell::Power),
-        _ => Err("bash, zsh, fish or powershell".into()),
+        _ => Err("it is bash, zsh, fish or powershell".into()),
     }
 }
 

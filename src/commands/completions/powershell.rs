@@ -1,13 +1,13 @@
-//! For PowerShell: one table of what may follow which words.
+//! For PowerShell: one table of what may follow which words, and one of what an
+//! option takes. Where nothing is offered, PowerShell completes files itself.
 
 use std::fmt::Write as _;
 
-use super::super::flags::{Command, PROGRAM};
+use super::super::flags::{Command, Flag, PROGRAM};
 
 /// The script.
 pub fn script(program: &Command) -> String {
-    let mut commands = String::new();
-    let mut offers = String::new();
+    let (mut commands, mut values, mut offers) = (String::new(), String::new(), String::new());
     // Writing to a string cannot fail.
     for command in program.all() {
         let typed = command.words.join(" ");
@@ -28,8 +28,18 @@ pub fn script(program: &Command) -> String {
         for argument in &command.arguments {
             argument.value.choices().for_each(|word| offer(word, "ParameterValue", argument.about));
         }
-        for flag in &command.options {
+        for flag in options(program, command) {
             offer(flag.long, "ParameterName", flag.about);
+            if let Some(value) = flag.value {
+                let key = format!("{typed} {}", flag.long);
+                let words: Vec<String> = value.choices().map(quoted).collect();
+                let _ = writeln!(
+                    values,
+                    "        {} = @({})",
+                    quoted(key.trim_start()),
+                    words.join(", ")
+                );
+            }
         }
         offers.push_str("        ) }\n");
     }
@@ -39,11 +49,20 @@ Register-ArgumentCompleter -Native -CommandName '{PROGRAM}' -ScriptBlock {{
     param($word, $line, $cursor)
     $commands = @(
 {commands}    )
+    $values = @{{
+{values}    }}
     $command = ''
+    $previous = ''
     foreach ($element in $line.CommandElements | Select-Object -Skip 1) {{
         if ($element.Extent.EndOffset -ge $cursor) {{ break }}
-        $longer = \"$command $($element.Extent.Text)\".Trim()
+        $previous = $element.Extent.Text
+        $longer = \"$command $previous\".Trim()
         if ($commands -contains $longer) {{ $command = $longer }}
+    }}
+    $option = \"$command $previous\".Trim()
+    if ($values.ContainsKey($option)) {{
+        $values[$option] | Where-Object {{ $_ -like \"$word*\" }}
+        return
     }}
     $offers = switch ($command) {{
 {offers}    }}
@@ -51,6 +70,12 @@ Register-ArgumentCompleter -Native -CommandName '{PROGRAM}' -ScriptBlock {{
 }}
 "
     )
+}
+
+/// A command's options; without a command those of `run`, which is the default.
+fn options<'a>(program: &'a Command, command: &'a Command) -> &'a [Flag] {
+    let run = program.commands.iter().find(|below| below.name() == "run");
+    if command.words.is_empty() { run.map_or(&[], |run| &run.options) } else { &command.options }
 }
 
 fn quoted(text: &str) -> String {

@@ -52,6 +52,62 @@ fn their_shells_take_them() {
     }
 }
 
+/// What stands outside of strings and comments, with brackets taken away in
+/// pairs; panics where one has no partner.
+fn skeleton(script: &str) -> String {
+    let mut open = Vec::new();
+    let mut skeleton = String::new();
+    for line in script.lines().filter(|line| !line.starts_with('#')) {
+        let mut quote = None;
+        for c in line.chars() {
+            match (quote, c) {
+                // Two quotes in a string end it and begin another: the same here.
+                (Some(end), c) if c == end => quote = None,
+                (Some(_), _) => {}
+                (None, '\'' | '"') => quote = Some(c),
+                (None, '(' | '{' | '[') => open.push(c),
+                (None, ')' | '}' | ']') => {
+                    let partner = match c {
+                        ')' => '(',
+                        '}' => '{',
+                        _ => '[',
+                    };
+                    assert_eq!(open.pop(), Some(partner), "{line}");
+                }
+                (None, c) => skeleton.push(c),
+            }
+        }
+        assert_eq!(quote, None, "a string that does not end: {line}");
+        skeleton.push('\n');
+    }
+    assert!(open.is_empty(), "{open:?}");
+    skeleton
+}
+
+#[test]
+fn the_powershell_script_is_whole_and_its_tables_complete() {
+    let program = flags::program();
+    let script = script(Shell::Power, &program);
+    let skeleton = skeleton(&script);
+    // Nothing of a description has got out of its string.
+    assert!(!skeleton.contains("hub") && !skeleton.contains('`'), "{skeleton}");
+    for command in program.all() {
+        let typed = command.words.join(" ");
+        let case = format!("\n        '{typed}' {{ @(\n");
+        assert_eq!(script.matches(&case).count(), 1, "{typed}");
+        for flag in &command.options {
+            let Some(value) = flag.value else { continue };
+            let words: Vec<String> = value.choices().map(|word| format!("'{word}'")).collect();
+            let row = format!("'{typed} {}' = @({})\n", flag.long, words.join(", "));
+            assert!(script.contains(&row), "{row}");
+        }
+    }
+    assert!(
+        script.contains("'--log-format' = @('text', 'json', 'journald')"),
+        "run is the default"
+    );
+}
+
 #[test]
 fn fish_completes_commands_options_and_choices() {
     let script = script(Shell::Fish, &flags::program());

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::shells;
 use super::failure::Failure;
 use crate::agent::locate::locate;
 use crate::config::Environment;
@@ -35,6 +36,13 @@ pub enum Way {
         /// Whether it behaves only on a terminal.
         tty: bool,
     },
+    /// A program that is run once for each message.
+    Job {
+        /// The program.
+        command: String,
+        /// Its arguments.
+        args: Vec<String>,
+    },
     /// A service that answers requests.
     Service(String),
 }
@@ -50,21 +58,24 @@ struct Known {
     wanted: bool,
 }
 
-/// What comes back is what the commands wrote, and nothing else.
-const NO_PROMPT: [(&str, &str); 3] = [("PS1", ""), ("PS2", ""), ("TERM", "dumb")];
-
-/// Interactive, since they would otherwise end at the first mistake or at Ctrl-C;
-/// the shells on a terminal, where they have job control.
+/// What ends at the first mistake or at Ctrl-C is of no use: all are interactive.
 const KNOWN: [Known; 4] = [
     Known {
         id: "bash",
         name: "Bash",
-        args: &["--norc", "--noprofile", "--noediting", "-i"],
-        env: &NO_PROMPT,
+        args: &shells::BASH,
+        env: &shells::NO_PROMPT,
         tty: true,
         wanted: true,
     },
-    Known { id: "sh", name: "Shell", args: &["-i"], env: &NO_PROMPT, tty: true, wanted: false },
+    Known {
+        id: "sh",
+        name: "Shell",
+        args: &shells::SH,
+        env: &shells::NO_PROMPT,
+        tty: true,
+        wanted: false,
+    },
     Known {
         id: "python3",
         name: "Python",
@@ -129,8 +140,8 @@ pub fn find(environment: &dyn Environment) -> Vec<Found> {
     found
 }
 
-/// Reads what was given with `--agent`: a known name, `id=command` as a shell
-/// would take it apart, or `id=http://…`.
+/// Reads what was given with `--agent`: a known name, `id=command` or
+/// `id=job:command` as a shell would take it apart, or `id=http://…`.
 ///
 /// # Errors
 /// [`Failure::Agent`].
@@ -150,12 +161,21 @@ pub fn parse(given: &str) -> Result<Agent, Failure> {
     let way = if what.starts_with("http://") || what.starts_with("https://") {
         Way::Service(what.to_owned())
     } else {
+        let (is_job, what) = match what.strip_prefix("job:") {
+            Some(command) => (true, command),
+            None => (false, what),
+        };
         let words = shell_words::split(what)
             .map_err(|_| wrong("has a quote that is not closed; close it"))?;
         let Some((command, args)) = words.split_first() else {
             return Err(wrong("has no command; write ID=COMMAND"));
         };
-        Way::Program { command: command.clone(), args: args.to_vec(), env: &[], tty: false }
+        let (command, args) = (command.clone(), args.to_vec());
+        if is_job {
+            Way::Job { command, args }
+        } else {
+            Way::Program { command, args, env: &[], tty: false }
+        }
     };
     Ok(Agent { id: id.to_owned(), name: id.to_owned(), is_common: false, way })
 }
@@ -172,6 +192,9 @@ mod tests {
         let Way::Program { command, args, .. } = tests.way else { panic!("a program") };
         assert_eq!((tests.id.as_str(), command.as_str()), ("tests", "make"));
         assert_eq!(args, ["all of it", "-C", "/a b"]);
+        let build = parse("build=job: make -C /srv").unwrap();
+        let args = ["-C", "/srv"].map(str::to_owned).to_vec();
+        assert_eq!(build.way, Way::Job { command: "make".into(), args });
         let chat = parse("chat=http://localhost:9000/chat?a=b").unwrap();
         assert_eq!(chat.way, Way::Service("http://localhost:9000/chat?a=b".into()));
     }
@@ -183,6 +206,7 @@ mod tests {
             ("=make", "no id"),
             ("a b=make", "no id"),
             ("make=", "no command"),
+            ("make=job:", "no command"),
             ("make='x", "not closed"),
         ] {
             let told = parse(given).unwrap_err().to_string();

@@ -190,7 +190,7 @@ impl Sources<'_> {
         if let Some(directory) = &self.options.work_dir {
             return self.absolute(directory).map(Some);
         }
-        let is_program = |agent: &Agent| matches!(agent.way, agents::Way::Program { .. });
+        let is_program = |agent: &Agent| !matches!(agent.way, agents::Way::Service(_));
         let environment = self.environment;
         match &mut self.person {
             Some(person) if agents.iter().any(is_program) => {

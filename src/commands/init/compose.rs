@@ -76,6 +76,8 @@ struct Endpoint {
     #[serde(skip_serializing_if = "Option::is_none")]
     cli: Option<Cli>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<Job>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<Http>,
 }
 
@@ -90,6 +92,15 @@ struct Cli {
     env: BTreeMap<&'static str, &'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     tty: bool,
+}
+
+#[derive(Serialize)]
+struct Job {
+    command: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    args: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work_dir: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -120,21 +131,27 @@ pub fn compose(parts: &Parts<'_>) -> String {
 
 fn endpoint(agent: &Agent, parts: &Parts<'_>) -> Endpoint {
     let (id, name) = (literal(&agent.id_at(parts.id)), literal(&agent.name_on(parts.machine)));
+    let of = |profile| Endpoint { id, name, profile, cli: None, job: None, http: None };
+    let work_dir = || parts.work_dir.map(path_text);
     match &agent.way {
         Way::Program { command, args, env, tty } => {
             let cli = Cli {
                 // Taken as they stand, without variables.
                 command: command.clone(),
                 args: args.clone(),
-                work_dir: parts.work_dir.map(path_text),
+                work_dir: work_dir(),
                 env: env.iter().copied().collect(),
                 tty: *tty,
             };
-            Endpoint { id, name, profile: "generic-cli", cli: Some(cli), http: None }
+            Endpoint { cli: Some(cli), ..of("generic-cli") }
+        }
+        Way::Job { command, args } => {
+            let job = Job { command: command.clone(), args: args.clone(), work_dir: work_dir() };
+            Endpoint { job: Some(job), ..of("generic-job") }
         }
         Way::Service(url) => {
             let http = Http { base_url: literal(url) };
-            Endpoint { id, name, profile: "generic-http", cli: None, http: Some(http) }
+            Endpoint { http: Some(http), ..of("generic-http") }
         }
     }
 }
@@ -153,6 +170,7 @@ mod tests {
         let agents = [
             super::super::agents::parse("bash").unwrap(),
             super::super::agents::parse("odd=run '${HOME}' '\"'").unwrap(),
+            super::super::agents::parse("build=job:make all").unwrap(),
             super::super::agents::parse("api=http://localhost:9000/${x}").unwrap(),
         ];
         let text = compose(&Parts {
@@ -172,14 +190,22 @@ mod tests {
         assert_eq!(config.runtime.id, "a ${HOME} \" id");
         assert_eq!(config.runtime.org_id.as_deref(), Some("org"));
         let names = config.endpoints.iter().map(|endpoint| (&*endpoint.id, &*endpoint.name));
-        let expected = [("a ${HOME} \" id-bash", "Bash on lab"), ("odd", "odd"), ("api", "api")];
+        let expected = [
+            ("a ${HOME} \" id-bash", "Bash on lab"),
+            ("odd", "odd"),
+            ("build", "build"),
+            ("api", "api"),
+        ];
         assert!(names.eq(expected));
         let odd = config.endpoints[1].profile.program().unwrap();
         assert_eq!(odd.args, ["${HOME}", "\""]);
         assert_eq!(odd.work_dir.as_deref(), Some(Path::new("/tmp/${HOME}")));
         assert!(matches!(&config.endpoints[0].profile, Profile::Cli(cli) if cli.tty));
         assert!(
-            matches!(&config.endpoints[2].profile, Profile::Http(http) if http.base_url.ends_with("${x}"))
+            matches!(&config.endpoints[2].profile, Profile::Job(job) if job.program.args == ["all"])
+        );
+        assert!(
+            matches!(&config.endpoints[3].profile, Profile::Http(http) if http.base_url.ends_with("${x}"))
         );
     }
 }

@@ -133,60 +133,6 @@ fn problem(f: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
 mod tests {
     use super::*;
 
-    /// Every message, with harmless contents.
-    fn all() -> Vec<String> {
-        let path = || PathBuf::from("/home/me/.config/amurg/config.json");
-        let error = || io::Error::from(io::ErrorKind::PermissionDenied);
-        let text = |text: &str| text.to_owned();
-        let registration = [
-            RegisterError::OlderHub,
-            RegisterError::Unreachable(text("http://hub"), text("connection refused")),
-            RegisterError::Moved(text("https://new.example/")),
-            RegisterError::Odd(text("it is not a JSON object")),
-            RegisterError::Busy,
-            RegisterError::Expired,
-            RegisterError::Refused(text("denied")),
-            RegisterError::Forgotten,
-            RegisterError::GivenOut,
-            RegisterError::Keep(error()),
-            RegisterError::NoId,
-            RegisterError::Interrupted,
-        ];
-        let failures = [
-            Failure::NoTerminal,
-            Failure::Ended,
-            Failure::Interrupted,
-            Failure::Exists(path()),
-            Failure::TwoTokens("--token", "--register"),
-            Failure::NoToken,
-            Failure::Token(TokenError::Empty),
-            Failure::Address(text("has no host; name the host after ://")),
-            Failure::Agent(text("perl"), text("is none of bash, sh; write ID=COMMAND")),
-            Failure::NoAgents,
-            Failure::NoPlace,
-            Failure::Path(path(), text("is empty; name a path")),
-            Failure::Unwritable(path(), error()),
-        ];
-        let failures = failures.into_iter();
-        let all = failures.chain(registration.into_iter().map(Failure::Register));
-        all.map(|failure| failure.to_string()).collect()
-    }
-
-    #[test]
-    fn every_message_says_what_happened_and_what_to_do_in_one_voice() {
-        for message in all() {
-            let first = message.chars().next().unwrap();
-            assert!(first.is_lowercase() || "\"-".contains(first), "begins otherwise: {message}");
-            assert!(!message.ends_with('.') && !message.contains(". "), "a sentence: {message}");
-            assert!(message.contains("; "), "nothing to do: {message}");
-            assert!(message.len() < 220, "too long to read: {message}");
-            assert!(!message.contains('\n'), "{message}");
-            for word in ["panicked", "unwrap", "None", "Err(", "Error", "please", "invalid"] {
-                assert!(!message.contains(word), "{word}: {message}");
-            }
-        }
-    }
-
     #[test]
     fn names_from_outside_cannot_move_the_cursor() {
         let odd = "\u{1b}[2J\n".to_owned();

@@ -22,6 +22,9 @@ mod register;
 mod tests;
 mod writing;
 
+#[cfg(test)]
+pub(crate) use {failure::Failure, register::RegisterError};
+
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
@@ -78,7 +81,8 @@ pub struct Init {
     #[argh(switch)]
     credential: bool,
 
-    /// an agent to offer, repeatable: bash, sh, python3, sqlite3, ID=COMMAND or ID=http://ADDRESS;
+    /// an agent to offer, repeatable: bash, sh, python3, sqlite3, ID=COMMAND for a program that
+    /// goes on running, ID=job:COMMAND for one run for each message, or ID=http://ADDRESS;
     /// those found on this machine if none is given
     #[argh(option, arg_name = "agent")]
     agent: Vec<String>,

@@ -201,7 +201,7 @@ impl Writing<'_> {
     fn report(&self, options: Options) -> (Examination, Report) {
         let name = self.files.config.display().to_string();
         let examination = config::examine(&self.text(), &name, self.environment, options);
-        let report = Report::of(&examination, self.environment);
+        let report = Report::of(&examination, self.environment, None);
         (examination, report)
     }
 

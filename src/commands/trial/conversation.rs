@@ -18,6 +18,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, after, never, select};
 
 use super::super::exit::INTERRUPTED;
+use super::super::progress::Progress;
 use super::input::{Input, Interrupt};
 use super::screen::Screen;
 use crate::commands::exit;
@@ -39,6 +40,8 @@ pub(super) struct Conversation<'a> {
     endpoint: Arc<Endpoint>,
     session: String,
     state: State,
+    /// Shown while the agent starts.
+    progress: Option<Progress>,
     /// Exit code of the last turn that had one.
     exit_code: Option<i64>,
     /// The last thing the gateway said, which may also be why it refuses the session.
@@ -83,6 +86,7 @@ impl<'a> Conversation<'a> {
             endpoint,
             session,
             state: State::Opening { until: after(OPENING) },
+            progress: Some(Progress::begin("the agent to start")),
             exit_code: None,
             last_note: String::new(),
         }
@@ -133,12 +137,16 @@ impl<'a> Conversation<'a> {
                 Err(_) => Err(End::Left(self.code())),
             },
             recv(self.interrupts) -> interrupt => match interrupt {
-                Ok(Interrupt::Stop) => self.interrupt(),
+                Ok(Interrupt::Stop) => {
+                    self.progress = None;
+                    self.interrupt()
+                }
                 Ok(Interrupt::End(code)) => Err(End::Left(code)),
                 Err(_) => Err(End::Left(exit::INTERNAL)),
             },
             recv(limit) -> _ => {
-                self.screen.note("the agent did not start in time");
+                self.progress = None;
+                self.screen.note("the agent did not start in time; is its program well?");
                 Err(End::Left(exit::UNAVAILABLE))
             },
         }
@@ -218,6 +226,7 @@ impl<'a> Conversation<'a> {
         if frame.session() != Some(&self.session) {
             return Ok(());
         }
+        self.progress = None;
         match frame.kind() {
             "session.created" => return self.opened(frame),
             "agent.output" => self.show(frame.text_of("channel"), frame.text_of("content"))?,

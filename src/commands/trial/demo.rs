@@ -1,5 +1,7 @@
 //! The agents of a `try` without a configuration: a shell and an echo.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::config::expand::literal;
@@ -21,12 +23,15 @@ pub(super) fn config() -> String {
     .to_string()
 }
 
-/// Without `-i`: a shell that reads its commands from a pipe prints no prompt,
-/// so what comes back is the commands' output and nothing else.
+/// A shell that survives a mistake, as its agent should.
 #[cfg(not(windows))]
 fn programs() -> (Value, Value) {
-    let shell = if is_on_path("bash") { "bash" } else { "sh" };
-    (json!({ "command": shell }), json!({ "command": "cat" }))
+    use super::super::shells::{BASH, NO_PROMPT, SH};
+
+    let (shell, args) = if is_on_path("bash") { ("bash", &BASH[..]) } else { ("sh", &SH[..]) };
+    let env: BTreeMap<&str, &str> = NO_PROMPT.into_iter().collect();
+    let shell = json!({ "command": shell, "args": args, "env": env, "tty": true });
+    (shell, json!({ "command": "cat" }))
 }
 
 #[cfg(windows)]

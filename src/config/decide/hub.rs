@@ -110,11 +110,7 @@ impl Decider<'_, '_> {
         let result = match source {
             "token" => token::accept(hub.str(source)?),
             "token_file" => token::read(&hub.path(source)?),
-            _ => {
-                let directory = self.environment.variable("CREDENTIALS_DIRECTORY");
-                token::credential(hub.str(source)?, directory.map(Into::into))
-                    .and_then(|path| token::read(&path))
-            }
+            _ => self.environment.credential(hub.str(source)?),
         };
         let place = hub.place_of(source);
         match result {

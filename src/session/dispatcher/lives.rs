@@ -36,10 +36,8 @@ impl Dispatcher {
         let identity = Remembered { endpoint_id: endpoint_id.into(), user_id: user_id.into() };
         let session_id: Arc<str> = session_id.into();
         if let Err(error) = self.open(&session_id, identity, true) {
-            self.refused += 1;
-            let output = self.output(&session_id, None);
-            output.refuse_session(&error);
-            output.release();
+            self.totals.refused += 1;
+            self.say(&session_id, |output| output.refuse_session(&error));
         }
     }
 
@@ -137,7 +135,7 @@ impl Dispatcher {
 
     pub(super) fn end(&mut self, session_id: &str, ending: Ending) -> bool {
         let Some(live) = self.registry.remove(session_id, None) else { return false };
-        self.turns += live.facts.turns.load(Ordering::Relaxed);
+        self.totals.add(&live);
         live.handle.inbox.tell(Event::Close(ending));
         self.closing.insert(live.number, live.handle);
         true
@@ -146,14 +144,14 @@ impl Dispatcher {
     pub(super) fn session_ended(&mut self, ended: Ended) {
         let Ended { session_id, number, mut unheard } = ended;
         let itself = self.registry.remove(&session_id, Some(number)).map(|live| {
-            self.turns += live.facts.turns.load(Ordering::Relaxed);
+            self.totals.add(&live);
             live.handle
         });
         if let Some(handle) = itself.or_else(|| self.closing.remove(&number)) {
             // What came after its last look belongs to the session all the same.
             for event in handle.unread.try_iter() {
                 match *event {
-                    Event::Message(message) => unheard.push(message),
+                    message @ (Event::Message(_) | Event::Upload(..)) => unheard.push(message),
                     Event::Stop => {
                         handle.output.stop_ack(Ok(()));
                         handle.output.release();
@@ -170,21 +168,24 @@ impl Dispatcher {
         } else if self.registry.get(&session_id).is_none() {
             self.seen.session_ended(&session_id);
         }
-        for message in unheard {
-            self.give(UserMessage {
-                session_id: session_id.to_string(),
-                message_id: message.message_id.to_string(),
-                content: message.content,
-                ..UserMessage::default()
-            });
+        for event in unheard {
+            match event {
+                Event::Message(message) => self.give(UserMessage {
+                    session_id: session_id.to_string(),
+                    message_id: message.message_id.to_string(),
+                    content: message.content,
+                    ..UserMessage::default()
+                }),
+                Event::Upload(upload, _permit) => self.upload(upload),
+                _ => {}
+            }
         }
         self.report_drained();
     }
 
     pub(super) fn report_drained(&self) {
-        let busy = |live: &Live<Handle>| live.facts.busy.load(Ordering::Relaxed);
         if let Some(done) = &self.draining
-            && !self.registry.iter().any(|(_, live)| busy(live))
+            && !self.registry.iter().any(|(_, live)| live.facts.is_busy())
         {
             // Told once is enough; whoever asked may not be listening any more.
             let _ = done.try_send(());

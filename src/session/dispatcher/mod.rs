@@ -8,6 +8,7 @@
 
 mod configuration;
 mod lives;
+mod overview;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,8 +23,8 @@ use super::admission::Admission;
 use super::event::{Ending, Event, Events, Inbox, Incoming};
 use super::output::SessionOutput;
 use super::push::Pushed;
-use super::registry::{Live, Registry, Remembered};
-use super::requests::{Overview, Request, SessionStatus};
+use super::registry::{Registry, Remembered};
+use super::requests::{Request, Totals};
 use super::seen::Seen;
 use super::{notices, worker};
 use crate::config::{Config, Endpoint, Runtime};
@@ -95,8 +96,7 @@ pub fn run(args: Args) {
         link_changed: args.link_changed,
         draining: None,
         shutdown: None,
-        turns: 0,
-        refused: 0,
+        totals: Totals::default(),
     };
     while !dispatcher.finished() {
         let event = select! {
@@ -124,7 +124,7 @@ struct Ended {
     session_id: Arc<str>,
     number: u64,
     /// What came too late for it: the session is made again for these.
-    unheard: Vec<Incoming>,
+    unheard: Vec<Event>,
 }
 
 struct Dispatcher {
@@ -150,10 +150,8 @@ struct Dispatcher {
     link_changed: Box<dyn Fn(bool) + Send>,
     draining: Option<Sender<()>>,
     shutdown: Option<Sender<()>>,
-    /// Turns of sessions that are not live any more.
-    turns: u64,
-    /// Sessions and messages refused.
-    refused: u64,
+    /// Of sessions that are not live any more, and of those that never were.
+    totals: Totals,
 }
 
 impl Dispatcher {
@@ -231,22 +229,37 @@ impl Dispatcher {
     /// Gives a message to its session, which is made for it if need be.
     fn give(&mut self, message: UserMessage) {
         let session_id: Arc<str> = message.session_id.as_str().into();
-        if self.registry.get(&session_id).is_none() {
-            let identity = self.identity_of(&message);
-            let opened = match identity {
-                Some(identity) => self.open(&session_id, identity, false),
-                None => Err(notices::unknown_session()),
-            };
-            if let Err(error) = opened {
-                self.refused += 1;
-                warn!("message refused session={} error={}", Quoted(&session_id), Quoted(&error));
-                let output = self.output(&session_id, None);
+        if let Err(error) = self.ready(&session_id, self.identity_of(&message)) {
+            self.totals.refused += 1;
+            warn!("message refused session={} error={}", Quoted(&session_id), Quoted(&error));
+            return self.say(&session_id, |output| {
                 output.refuse_message(&message.message_id, &error);
-                output.release();
-                return;
-            }
+            });
         }
         self.deliver(message, Event::Message);
+    }
+
+    /// Says something in a session, whether it lives or not.
+    fn say(&self, session_id: &Arc<str>, what: impl FnOnce(&SessionOutput)) {
+        if let Some(live) = self.registry.get(session_id) {
+            what(&live.handle.output);
+        } else {
+            let output = self.output(session_id, None);
+            what(&output);
+            output.release();
+        }
+    }
+
+    /// Sees to it that the session takes what comes: it lives, or is made again.
+    fn ready(&mut self, session_id: &Arc<str>, known: Option<Remembered>) -> Result<(), String> {
+        if self.shutdown.is_some() || self.draining.is_some() {
+            return Err(notices::shutting_down());
+        }
+        match known {
+            _ if self.registry.get(session_id).is_some() => Ok(()),
+            Some(identity) => self.open(session_id, identity, false),
+            None => Err(notices::unknown_session()),
+        }
     }
 
     /// From the message's own metadata, else from what is remembered.
@@ -275,21 +288,26 @@ impl Dispatcher {
         let Some(permit) = live.handle.inbox.admit(message.content.len()) else {
             warn!("message refused session={} reason=\"input full\"", Quoted(&message.session_id));
             live.handle.output.refuse_message(&message.message_id, &notices::input_full());
-            self.refused += 1;
+            self.totals.refused += 1;
             return;
         };
         let UserMessage { message_id, content, .. } = message;
         live.facts.touch(Instant::now());
+        live.facts.comes();
         let incoming = Incoming { message_id: message_id.into(), content, permit };
         self.seen.note(session_id, &incoming.message_id);
         live.handle.inbox.tell(event(incoming));
     }
 
     fn upload(&mut self, upload: FileUpload) {
-        let Some(live) = self.registry.get(&upload.session_id) else {
-            debug!("upload passed over session={}", Quoted(&upload.session_id));
-            return;
-        };
+        let session_id: Arc<str> = upload.session_id.as_str().into();
+        if let Err(error) = self.ready(&session_id, self.registry.recall(&session_id).cloned()) {
+            info!("upload refused session={} error={}", Quoted(&session_id), Quoted(&error));
+            return self.say(&session_id, |output| {
+                output.system_if_room(&notices::upload_refused(&upload.name, &error));
+            });
+        }
+        let Some(live) = self.registry.get(&session_id) else { return };
         match live.handle.inbox.admit(upload.data.len()) {
             Some(permit) => live.handle.inbox.tell(Event::Upload(upload, permit)),
             None => live.handle.output.system_if_room(&notices::input_full()),
@@ -319,9 +337,7 @@ impl Dispatcher {
                 self.shutdown = Some(done);
             }
             Request::Sessions { reply } => {
-                let live: Vec<_> = self.registry.iter().map(status_of).collect();
-                let turns = self.turns + live.iter().map(|session| session.turns).sum::<u64>();
-                let _ = reply.send(Overview { live, turns, refused: self.refused });
+                let _ = reply.send(overview::of(&self.registry, self.totals));
             }
         }
     }
@@ -329,15 +345,4 @@ impl Dispatcher {
 
 fn by_id(config: &Config) -> HashMap<String, Arc<Endpoint>> {
     config.endpoints.iter().map(|endpoint| (endpoint.id.clone(), Arc::clone(endpoint))).collect()
-}
-
-fn status_of((session_id, live): (&Arc<str>, &Live<Handle>)) -> SessionStatus {
-    SessionStatus {
-        session_id: Arc::clone(session_id),
-        endpoint_id: Arc::clone(&live.identity.endpoint_id),
-        busy: live.facts.busy.load(Ordering::Relaxed),
-        turns: live.facts.turns.load(Ordering::Relaxed),
-        last_active: live.facts.last_active().max(live.handle.output.quiet_since()),
-        buffered_bytes: live.handle.output.buffered(),
-    }
 }

@@ -94,7 +94,7 @@ pub struct Args {
 /// Runs a session to its end, when nothing of it is left. Returns the messages that
 /// came too late to be heard: the session is made again for them, and for what is
 /// still unread in its inbox.
-pub fn run(args: Args) -> Vec<Incoming> {
+pub fn run(args: Args) -> Vec<Event> {
     let events = args.events.clone();
     let mut worker = match opening::open(args) {
         Ok(worker) => worker,
@@ -141,15 +141,21 @@ struct Worker {
     permissions: Permissions,
     /// Why it ends, once it does.
     ending: Option<Ending>,
-    /// Messages that came while it was ending.
-    unheard: Vec<Incoming>,
+    /// Messages and files that came while it was ending.
+    unheard: Vec<Event>,
 }
 
 impl Worker {
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Message(message) => self.message(message),
-            Event::Input(input) => self.input(input),
+            Event::Message(message) => {
+                self.message(message);
+                self.facts.came();
+            }
+            Event::Input(input) => {
+                self.input(input);
+                self.facts.came();
+            }
             Event::Stop => self.stop(),
             Event::Reattach => {
                 self.facts.reattaching.store(false, Ordering::Relaxed);
@@ -157,6 +163,9 @@ impl Worker {
             }
             Event::Permission { request_id, approved, always_allow } => {
                 self.permission_answered(&request_id, approved, always_allow);
+            }
+            Event::Upload(upload, permit) if self.state == State::Closing => {
+                self.unheard.push(Event::Upload(upload, permit));
             }
             Event::Upload(upload, _permit) => self.upload(&upload),
             Event::Reconfigure(endpoint, runtime) => self.reconfigure(endpoint, runtime),
@@ -176,14 +185,17 @@ impl Worker {
 
     fn message(&mut self, message: Incoming) {
         if self.state == State::Closing {
-            return self.unheard.push(message);
+            return self.unheard.push(Event::Message(message));
         }
         if self.turn.is_none() {
             self.start_turn(message);
         } else if self.agent.interrupts() {
+            // It waits meanwhile, so that nobody takes the session for an idle one.
+            self.queue.push_back(message);
             self.complete_turn(None);
-            self.start_turn(message);
+            self.start_next();
         } else if self.queue.len() >= QUEUE {
+            self.facts.refused.fetch_add(1, Ordering::Relaxed);
             self.output.refuse_message(&message.message_id, &notices::queue_full(QUEUE));
         } else {
             self.shared.journal.queued(&self.session_id, &message.message_id);
@@ -195,7 +207,7 @@ impl Worker {
         let Incoming { message_id, content, permit } = message;
         let now = Instant::now();
         self.turns += 1;
-        self.facts.turns.fetch_add(1, Ordering::Relaxed);
+        self.facts.begin_turn(now);
         self.facts.uncertain.store(false, Ordering::Relaxed);
         self.state = State::Turn;
         // A session in use makes room for nobody, from before anyone hears of its turn.
@@ -235,6 +247,7 @@ impl Worker {
             exit_code.map_or_else(|| "none".into(), |code| code.to_string())
         );
         // Whoever hears of the end may count on it.
+        self.facts.end_turn();
         self.show_busy();
         let frame = self.output.prepare_turn_completed(&turn.message_id, exit_code);
         self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
@@ -255,9 +268,13 @@ impl Worker {
         self.facts.uncertain.store(end.running, Ordering::Relaxed);
         self.complete_turn(end.exit_code);
         self.touch();
-        if self.state == State::Idle
-            && let Some(next) = self.queue.pop_front()
-        {
+        if self.state == State::Idle {
+            self.start_next();
+        }
+    }
+
+    fn start_next(&mut self) {
+        if let Some(next) = self.queue.pop_front() {
             self.start_turn(next);
         }
     }
@@ -365,7 +382,7 @@ impl Worker {
     }
 
     /// Ends what is still open and lets go of the lane.
-    fn leave(mut self) -> Vec<Incoming> {
+    fn leave(mut self) -> Vec<Event> {
         self.complete_turn(None);
         // A session that ended of itself owes its user what was still waiting;
         // one that was told to end does not.
@@ -374,10 +391,11 @@ impl Worker {
             Some(Ending::Shutdown) => notices::shutting_down(),
             _ => notices::queue_dropped(),
         };
+        let mut unheard = Vec::new();
         for message in std::mem::take(&mut self.queue) {
             self.shared.journal.unqueued(&self.session_id, &message.message_id);
             if again {
-                self.unheard.push(message);
+                unheard.push(Event::Message(message));
             } else {
                 self.output.refuse_message(&message.message_id, &why);
             }
@@ -386,6 +404,8 @@ impl Worker {
         self.shared.files.session_ended(&self.endpoint.id, &self.session_id);
         self.output.release();
         info!("session ended session={} turns={}", Quoted(&self.session_id), self.turns);
-        self.unheard
+        // What came while it was ending came behind what waited.
+        unheard.append(&mut self.unheard);
+        unheard
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use log::{debug, info, warn};
@@ -53,6 +54,7 @@ pub(super) fn open(args: Args) -> Result<Worker, Refused> {
             if made {
                 shared.files.session_ended(&endpoint.id, &session_id);
             }
+            facts.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Refused { session_id, output, error });
         }
     };
