@@ -53,6 +53,8 @@ pub(super) struct Facts {
 pub(super) enum Step {
     /// Go on reading, until this moment at the latest.
     Wait(Option<Instant>),
+    /// Ask again, with the facts of the phase it is in now.
+    Again,
     /// Close its input, then ask again.
     CloseInput,
     /// Close its input and begin to end everything of it, then ask again.
@@ -85,6 +87,9 @@ impl Course {
     pub fn step(&mut self, facts: Facts, now: Instant) -> Step {
         if self.0 == Phase::Ending && facts.over {
             self.0 = Phase::Last { until: now + HELD };
+            // Other facts count from here on, and nothing may happen any more that
+            // would bring them up.
+            return Step::Again;
         }
         match self.0 {
             Phase::Running | Phase::Draining { .. } if facts.end_wanted => self.end(),
@@ -150,7 +155,9 @@ mod tests {
         assert_eq!(course.step(EXITED, after(start, 999)), Step::Wait(Some(after(start, 1000))));
         assert_eq!(course.step(EXITED, after(start, 1000)), Step::End);
         assert_eq!(course.step(EXITED, after(start, 1001)), Step::Wait(None));
-        assert_eq!(course.step(Facts { over: true, ..DRAINED }, after(start, 1020)), Step::Done);
+        let over = Facts { over: true, ..DRAINED };
+        assert_eq!(course.step(over, after(start, 1020)), Step::Again);
+        assert_eq!(course.step(over, after(start, 1020)), Step::Done);
     }
 
     #[test]
@@ -170,6 +177,7 @@ mod tests {
         let exited = Facts { exited: true, ended: true, ..WANTED };
         assert_eq!(course.step(exited, after(start, 10)), Step::Wait(None), "others may live");
         let over = Facts { over: true, held: false, ..WANTED };
+        assert_eq!(course.step(over, after(start, 20)), Step::Again);
         assert_eq!(course.step(over, after(start, 20)), Step::Wait(None), "not read yet");
         assert_eq!(course.step(Facts { ended: true, ..over }, after(start, 20)), Step::Done);
     }
@@ -180,6 +188,7 @@ mod tests {
         let mut course = Course::new();
         course.step(WANTED, start);
         let over = Facts { over: true, ..WANTED };
+        assert_eq!(course.step(over, start), Step::Again);
         assert_eq!(course.step(over, start), Step::Wait(None));
         assert_eq!(course.step(Facts { empty: true, ..over }, start), Step::Done);
     }
@@ -190,11 +199,13 @@ mod tests {
         let mut course = Course::new();
         course.step(WANTED, start);
         let lagging = Facts { over: true, empty: true, lags: true, ..WANTED };
+        assert_eq!(course.step(lagging, start), Step::Again);
         assert_eq!(course.step(lagging, start), Step::Wait(Some(after(start, 1000))));
         let arrived = Facts { ended: true, lags: false, ..lagging };
         assert_eq!(course.step(arrived, after(start, 5)), Step::Done);
         let mut course = Course::new();
         course.step(WANTED, start);
+        course.step(lagging, start);
         course.step(lagging, start);
         assert_eq!(course.step(lagging, after(start, 1000)), Step::Done, "a stranger holds it");
     }

@@ -294,6 +294,7 @@ pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -
         let ending_until = child.go_on_ending(now);
         let held_until = match course.step(child.facts(&course, duty.kept() > 0), now) {
             Step::Wait(until) => until,
+            Step::Again => continue,
             Step::CloseInput => {
                 child.pipes.stdin.close();
                 continue;
