@@ -9,6 +9,7 @@
 //! with `persistent` the endpoint has one ([`shared`]), started on first use.
 
 pub mod audience;
+mod command;
 #[cfg_attr(target_os = "linux", path = "look_linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "look_elsewhere.rs")]
 mod look;
@@ -21,7 +22,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use self::audience::Listener;
-use self::owner::{Command, Message, Owner, Whose};
+use self::command::{Command, Message};
+use self::owner::{Owner, Whose};
 use self::shared::SharedProcesses;
 use super::process::piece::Piece;
 use super::process::pump::{self, Handle};

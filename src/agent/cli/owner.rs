@@ -6,6 +6,8 @@
 //! as a command. The thread outlives its process: the next message starts that
 //! again, in here, so that no message can fall between an end and a start.
 
+mod duty;
+
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +15,8 @@ use std::time::Instant;
 
 use log::{info, warn};
 
-use super::audience::{Audience, Listener};
+use super::audience::Audience;
+use super::command::{Command, Message};
 use super::look::Input;
 use super::waiting::schedule::Schedule;
 use crate::agent::TurnEnd;
@@ -22,63 +25,11 @@ use crate::agent::process::family::Family;
 use crate::agent::process::mark::Mark;
 use crate::agent::process::piece::Piece;
 use crate::agent::process::plan::{Owner as Person, SpawnPlan, Stdio};
-use crate::agent::process::pump::{self, Child, Duty, Ended, Inbox, Rest};
+use crate::agent::process::pump::{self, Child, Ended, Inbox, Rest};
 use crate::agent::process::start::{Kit, StartError, Wanted};
-use crate::agent::process::stream::Stream;
 use crate::config::{self, Endpoint, Profile};
 use crate::logging::Quoted;
 use crate::wake::Waker;
-
-/// What sessions say to the owner of a process.
-pub enum Command {
-    /// This session hears everything from now on. A process of its own is
-    /// started before, and waits for this.
-    Join(Box<Listener>),
-    /// A message: opens a turn.
-    Turn(Message),
-    /// More input for the running turn.
-    Input { from: u64, piece: Piece },
-    /// A line that tells of a file; it waits for the process to be there.
-    File { from: u64, piece: Piece },
-    /// SIGINT to what runs in the foreground, if the turn is this session's or nobody's.
-    Stop { from: u64 },
-    /// End the processes, if the turn is this session's.
-    End { from: u64 },
-    /// Nothing was written for `idle_timeout` in this turn.
-    IdleExpired { from: u64, turn: u64 },
-    /// New processes follow this.
-    Reconfigure(Arc<Endpoint>),
-    /// This session ends, and a process of its own with it.
-    Leave { from: u64 },
-    /// End the process and everything of it.
-    Close,
-}
-
-impl Command {
-    /// The session that says it.
-    fn from(&self) -> Option<u64> {
-        match self {
-            Self::Turn(Message { from, .. })
-            | Self::Input { from, .. }
-            | Self::File { from, .. }
-            | Self::Stop { from }
-            | Self::End { from }
-            | Self::IdleExpired { from, .. }
-            | Self::Leave { from } => Some(*from),
-            Self::Join(_) | Self::Reconfigure(_) | Self::Close => None,
-        }
-    }
-}
-
-/// A message of one session.
-pub struct Message {
-    /// The session's number in this process.
-    pub from: u64,
-    /// The turn's number in the session.
-    pub turn: u64,
-    /// What is written.
-    pub piece: Piece,
-}
 
 /// Whose process it is.
 #[derive(Clone, Debug)]
@@ -456,93 +407,5 @@ impl Owner {
         for listener in self.audience.all_leave() {
             listener.closed();
         }
-    }
-}
-
-impl Duty for Owner {
-    type Command = Command;
-
-    fn started(&mut self, child: &mut Child) {
-        let told = self.cli().turn_end == config::TurnEnd::Auto;
-        self.input = if told { Input::of(child) } else { None };
-        for line in self.files.drain(..) {
-            child.pipes.stdin.push(line);
-        }
-        if let Some(message) = self.opening.take() {
-            self.open_turn(message, child);
-        }
-        for command in std::mem::take(&mut self.later) {
-            self.command(command, child);
-        }
-    }
-
-    fn command(&mut self, command: Command, child: &mut Child) {
-        match command {
-            Command::Join(listener) => self.audience.join(*listener),
-            _ if child.is_leaving() && self.is_for_the_next(&command) => {
-                if let Command::Turn(message) = &command
-                    && let Some(listener) = self.audience.listener(message.from)
-                {
-                    listener.hasten();
-                }
-                self.later.push_back(command);
-            }
-            Command::Turn(message) => self.open_turn(message, child),
-            Command::Input { piece, .. } | Command::File { piece, .. } => {
-                child.pipes.stdin.push(piece);
-                self.stirred(Instant::now());
-            }
-            Command::Stop { from } => {
-                if self.turn.as_ref().is_none_or(|turn| turn.from == from) {
-                    child.interrupt();
-                }
-            }
-            Command::End { from } => {
-                if self.turn.as_ref().is_some_and(|turn| turn.from == from) {
-                    child.end();
-                }
-            }
-            Command::IdleExpired { from, turn } => self.idle_expired(from, turn, child),
-            Command::Reconfigure(endpoint) => self.reconfigure(endpoint),
-            Command::Leave { from } => {
-                self.leave(from);
-                if self.closing {
-                    child.abandon();
-                }
-            }
-            Command::Close => self.close(child),
-        }
-    }
-
-    fn deserted(&mut self, child: &mut Child) {
-        self.close(child);
-    }
-
-    fn output(&mut self, stream: Stream, bytes: &[u8], now: Instant) {
-        self.audience.push(stream, bytes, now);
-        if self.audience.due().is_none() {
-            // It went out with this output.
-            self.announce();
-        }
-        self.stirred(now);
-    }
-
-    fn has_room(&self) -> bool {
-        self.audience.has_room()
-    }
-
-    fn wake_when_room(&self, waker: Waker) {
-        self.audience.wake_when_room(&waker);
-    }
-
-    fn due(&self) -> Option<Instant> {
-        let look = self.turn.as_ref().and_then(|turn| turn.looks.as_ref()).map(Schedule::next);
-        [self.audience.due(), look].into_iter().flatten().min()
-    }
-
-    fn time(&mut self, child: &mut Child, now: Instant) {
-        self.audience.send_due(now);
-        self.look(child, now);
-        self.announce();
     }
 }

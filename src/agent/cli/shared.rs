@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::owner::{Command, Owner, Whose};
+use super::command::Command;
+use super::owner::{Owner, Whose};
 use crate::agent::process::pump::{self, Handle};
 use crate::agent::process::shared::{Close, Shared};
 use crate::agent::process::start::Kit;
