@@ -45,7 +45,7 @@ std=("-Zbuild-std=std,panic_abort" -Zbuild-std-features=optimize_for_size)
 # For the last step alone. Functions that differ in constants become one. And without
 # unwind tables a backtrace shows nothing: what the standard library calls for one
 # becomes a call of no effect, which keeps the unwinder out.
-last=(--bin amurg-runtime -- -C llvm-args=-enable-global-merge-func)
+last=(--bin amurg-runtime -- -C strip=symbols -C llvm-args=-enable-global-merge-func)
 no_unwinder=(-C link-arg=--defsym=_Unwind_Backtrace=getpid -C link-arg=--defsym=_Unwind_GetIP=getpid)
 if ! has_prebuilt "$target"; then
     # zig links then: it has musl and an unwinder for every target.
