@@ -2,7 +2,7 @@
 //!
 //! Uploads lie at `<root>/<endpoint>/<session>/<file>/<name>`. Every component
 //! comes from outside, so each is made safe ([`name`]) and every step is taken
-//! by descriptor ([`directory`]); an agent that plants links in its upload
+//! by descriptor (`directory`); an agent that plants links in its upload
 //! directory gains nothing. Directories are 0700, files 0600.
 //!
 //! Nothing here knows of hubs, sessions' states or agents: who calls says which
