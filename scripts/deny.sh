@@ -8,4 +8,6 @@ if ! cargo deny --version >/dev/null 2>&1; then
     exit 69
 fi
 cargo deny --locked check
-echo "crates: $(cargo tree --locked -e normal --prefix none --no-dedupe | sort -u | grep -cv '^amurg-runtime ')"
+# As the README counts them.
+count() { cargo tree --locked --target x86_64-unknown-linux-gnu -e "$1" --prefix none --no-dedupe "${@:2}" | sed 's, (proc-macro),,' | sort -u | grep -cv '^amurg-runtime '; }
+echo "crates: $(count normal), $(count normal,no-proc-macro) of them in the binary"
