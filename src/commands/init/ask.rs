@@ -70,8 +70,7 @@ impl Person for Terminal {
     }
 
     fn ask_secret(&mut self, question: &str) -> Result<Zeroizing<String>, Silent> {
-        prompt(question);
-        let answer = secret_line();
+        let answer = secret_line(question);
         // What was typed was not shown, nor the key that ended it.
         self.tell("");
         answer
@@ -83,19 +82,25 @@ fn prompt(question: &str) {
     let _ = io::stderr().flush();
 }
 
-/// A line from the terminal that is not shown.
+/// A line from the terminal that is not shown. The terminal is silent before the
+/// question stands there: an answer may come at once, by a paste.
 #[cfg(unix)]
-fn secret_line() -> Result<Zeroizing<String>, Silent> {
+fn secret_line(question: &str) -> Result<Zeroizing<String>, Silent> {
     use std::io::Read;
 
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
     let stdin = io::stdin();
-    let Ok(found) = tcgetattr(&stdin) else { return read_secret(stdin.lock().bytes()) };
+    let Ok(found) = tcgetattr(&stdin) else {
+        prompt(question);
+        return read_secret(stdin.lock().bytes());
+    };
     let mut silent = found.clone();
     // Ctrl-C is read as a key, so that it never leaves a terminal that shows nothing.
     silent.local_modes &= !(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
-    if tcsetattr(&stdin, OptionalActions::Flush, &silent).is_err() {
+    let hidden = tcsetattr(&stdin, OptionalActions::Drain, &silent);
+    prompt(question);
+    if hidden.is_err() {
         return read_secret(stdin.lock().bytes());
     }
     let answer = read_secret(stdin.lock().bytes());
@@ -105,8 +110,9 @@ fn secret_line() -> Result<Zeroizing<String>, Silent> {
 
 /// A line from the console, which shows it: there is no safe call to hide it.
 #[cfg(not(unix))]
-fn secret_line() -> Result<Zeroizing<String>, Silent> {
+fn secret_line(question: &str) -> Result<Zeroizing<String>, Silent> {
     use std::io::Read;
+    prompt(question);
     read_secret(io::stdin().lock().bytes())
 }
 
