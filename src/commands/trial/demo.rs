@@ -1,7 +1,5 @@
 //! The agents of a `try` without a configuration: a shell and an echo.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use crate::config::expand::literal;
@@ -26,6 +24,8 @@ pub(super) fn config() -> String {
 /// A shell that survives a mistake, as its agent should.
 #[cfg(not(windows))]
 fn programs() -> (Value, Value) {
+    use std::collections::BTreeMap;
+
     use super::super::shells::{BASH, NO_PROMPT, SH};
 
     let (shell, args) = if is_on_path("bash") { ("bash", &BASH[..]) } else { ("sh", &SH[..]) };
