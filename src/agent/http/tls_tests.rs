@@ -71,7 +71,7 @@ fn a_root_of_one_s_own_is_trusted_where_configured() {
     let asked = std::time::Instant::now();
     scene.agent.stop();
     assert_eq!(scene.end().note, None);
-    assert!(asked.elapsed() < std::time::Duration::from_millis(250), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < std::time::Duration::from_secs(2), "{:?}", asked.elapsed());
 }
 
 #[test]
