@@ -70,15 +70,17 @@ struct PushedSecurity {
 
 impl PushedSecurity {
     fn is_short(&self) -> Result<(), String> {
-        let paths = [("allowed_paths", &self.allowed_paths), ("denied_paths", &self.denied_paths)];
-        let names = [
-            ("allowed_tools", &self.allowed_tools),
-            ("disallowed_tools", &self.disallowed_tools),
-            ("env_whitelist", &self.env_whitelist),
+        fn length<T>(list: Option<&Vec<T>>) -> usize {
+            list.map_or(0, Vec::len)
+        }
+        let lengths = [
+            ("allowed_paths", length(self.allowed_paths.as_ref())),
+            ("denied_paths", length(self.denied_paths.as_ref())),
+            ("allowed_tools", length(self.allowed_tools.as_ref())),
+            ("disallowed_tools", length(self.disallowed_tools.as_ref())),
+            ("env_whitelist", length(self.env_whitelist.as_ref())),
         ];
-        let paths = paths.map(|(field, list)| (field, list.as_ref().map_or(0, Vec::len)));
-        let names = names.map(|(field, list)| (field, list.as_ref().map_or(0, Vec::len)));
-        match paths.iter().chain(&names).find(|(_, length)| *length > MOST_ITEMS) {
+        match lengths.into_iter().find(|(_, length)| *length > MOST_ITEMS) {
             Some((field, length)) => {
                 Err(format!("security.{field}: {length} items are more than {MOST_ITEMS}"))
             }

@@ -5,7 +5,7 @@
 mod peer;
 
 use std::cell::Cell;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub struct Listener {
 pub struct Stopper(Waker);
 
 /// One conversation.
-pub struct Stream(UnixStream);
+pub struct Stream(pub(super) UnixStream);
 
 impl Listener {
     /// Listens at `path`, made anew: whoever holds the state's lock owns it.
@@ -123,22 +123,6 @@ impl Stream {
     pub fn set_patience(&self, read: Duration, write: Duration) -> io::Result<()> {
         self.0.set_read_timeout(Some(read))?;
         self.0.set_write_timeout(Some(write))
-    }
-}
-
-impl Read for &Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.0).read(buffer)
-    }
-}
-
-impl Write for &Stream {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        (&self.0).write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

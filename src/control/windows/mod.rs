@@ -3,7 +3,7 @@
 //! write to it, and no other machine may open it.
 
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,7 @@ pub struct Stopper {
 }
 
 /// One conversation.
-pub struct Stream(DuplexPipeStream<Bytes>);
+pub struct Stream(pub(super) DuplexPipeStream<Bytes>);
 
 impl Listener {
     /// Listens under the name of `path`.
@@ -100,22 +100,6 @@ impl Stream {
     #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "elsewhere they do")]
     pub fn set_patience(&self, _read: Duration, _write: Duration) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl Read for &Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.0).read(buffer)
-    }
-}
-
-impl Write for &Stream {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        (&self.0).write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
     }
 }
 
