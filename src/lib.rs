@@ -60,10 +60,11 @@ pub mod hub;
 pub mod ids;
 pub mod logging;
 pub mod loopback;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(target_os = "linux")]
 mod memory;
 #[cfg(test)]
 mod messages;
+mod packed;
 pub mod protocol;
 mod receive;
 pub mod resident;

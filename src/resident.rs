@@ -1,14 +1,16 @@
 //! Memory of this process that was used once and is not needed any more: it
 //! goes back to the kernel, and comes again by itself if it is touched.
 //!
-//! Two things only. What a session's start needed of its thread's stack would
-//! stay for as long as the session lives. What a start, or a crowd of sessions,
-//! needed of the program's code would stay for as long as the process does; the
-//! kernel keeps it in its page cache, where it can take it away when memory is
-//! short. Nothing here knows what for anything was needed. Linux only; elsewhere
+//! Three things. What a session's start needed of its thread's stack would stay for
+//! as long as the session lives. What it needed of the heap lies idle between what
+//! is still used. What a start, or a crowd of sessions, needed of the program's code
+//! would stay for as long as the process does; the kernel keeps it in its page cache,
+//! where it can take it away when memory is short. Nothing here knows what for anything was needed. Linux only; elsewhere
 //! nothing is done.
 
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash};
 
 #[cfg(target_os = "linux")]
 use crate::threads::STACK;
@@ -60,6 +62,26 @@ fn unused_stack(top: usize, here: usize) -> (usize, usize) {
         return (0, 0);
     }
     (lowest.next_multiple_of(PAGE), (here - CALL) & !(PAGE - 1))
+}
+
+/// Gives back what a table grew for a crowd, once three quarters of it have gone.
+pub fn shrink<K: Eq + Hash, V, S: BuildHasher>(table: &mut HashMap<K, V, S>) {
+    const SMALL: usize = 64;
+    if table.capacity() > SMALL && table.len() * 4 < table.capacity() {
+        table.shrink_to(table.len() * 2);
+    }
+}
+
+/// To be said before there is a second thread.
+pub fn begin() {
+    #[cfg(target_os = "linux")]
+    crate::memory::begin();
+}
+
+/// Gives back what of the heap is idle. Takes some milliseconds where that is much.
+pub fn give_back_heap() {
+    #[cfg(target_os = "linux")]
+    crate::memory::give_back();
 }
 
 /// Gives back the program's code and constants, of which the kernel has a copy.

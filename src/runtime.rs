@@ -36,9 +36,10 @@ use crate::session::notices;
 use crate::session::output::SessionOutput;
 use crate::session::registry::Remembered;
 use crate::session::requests::{Request, SessionStatus};
+use crate::session::seen::History;
 use crate::session::worker;
 use crate::state::token::Binding;
-use crate::state::{Recovery, Run, State, StateError, Undelivered};
+use crate::state::{Recovery, RememberedSession, Run, State, StateError, Undelivered};
 use crate::threads;
 use crate::watchdog::Watchdog;
 
@@ -153,8 +154,7 @@ impl Runtime {
                 files: files.clone(),
                 agents: workshop.clone(),
             },
-            remembered: remembered(&recovery),
-            seen: seen(recovery),
+            remembered: remembered(recovery),
             token_refreshed: Box::new(hub.token_sink()),
             link_changed,
             config: config.clone(),
@@ -404,18 +404,17 @@ fn close_what_was_open(recovery: &Recovery, outbox: &Outbox, state: &State, conf
     }
 }
 
-fn remembered(recovery: &Recovery) -> Vec<(Arc<str>, Remembered)> {
-    let identity = |session: &crate::state::RememberedSession| Remembered {
-        endpoint_id: session.endpoint_id.as_str().into(),
-        user_id: session.user_id.as_str().into(),
+/// The sessions of earlier runs, with the messages they took.
+fn remembered(recovery: Recovery) -> Vec<(String, Remembered, History)> {
+    let mut recent: HashMap<String, Vec<String>> = recovery.recent.into_iter().collect();
+    let known = |session: RememberedSession| {
+        let messages = recent.remove(&session.session_id).unwrap_or_default();
+        let identity =
+            Remembered { endpoint_id: session.endpoint_id.into(), user_id: session.user_id.into() };
+        let seen = History::of(messages.iter().map(String::as_str));
+        (session.session_id, identity, seen)
     };
-    let sessions = recovery.sessions.iter();
-    sessions.map(|session| (session.session_id.as_str().into(), identity(session))).collect()
-}
-
-fn seen(recovery: Recovery) -> HashMap<Arc<str>, Vec<Arc<str>>> {
-    let ids = |ids: Vec<String>| ids.into_iter().map(Arc::from).collect();
-    recovery.recent.into_iter().map(|(session, recent)| (session.into(), ids(recent))).collect()
+    recovery.sessions.into_iter().map(known).collect()
 }
 
 fn shown(session: &SessionStatus, now: Instant) -> report::Session {

@@ -11,11 +11,11 @@ use crate::resident;
 ///
 /// glibc keeps 40 MiB of ended threads' stacks for later ones, with all that was
 /// touched of them: of 64 KiB each that was 10 MB after a thousand sessions, of
-/// 1 MiB it is half of one.
+/// 2 MiB it is a quarter of one.
 pub const STACK: usize = if cfg!(debug_assertions) {
     512 * 1024
 } else if cfg!(all(target_os = "linux", target_env = "gnu")) {
-    1024 * 1024
+    2 * 1024 * 1024
 } else {
     64 * 1024
 };

@@ -1,7 +1,7 @@
 //! Who has stored how much, and whose files go when. Counts only; what it knows
 //! of the disk is what it found there at the start.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::system::directory::Directory;
@@ -13,7 +13,7 @@ const LEAST: u64 = 4096;
 const PER_SESSION: u64 = 16;
 
 /// A session's place in the store.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// Directory of its endpoint.
     pub endpoint: String,
@@ -41,7 +41,8 @@ struct Session {
 pub struct Table {
     /// What applies now.
     pub limits: FileLimits,
-    sessions: HashMap<Key, Session>,
+    /// A tree: it takes what its content needs, for a crowd and after it.
+    sessions: BTreeMap<Key, Session>,
     total: u64,
 }
 
@@ -49,7 +50,7 @@ impl Table {
     /// Counts what lies in `root`. Its sessions ended when their directories
     /// were last changed.
     pub fn of(root: &Directory, limits: FileLimits, now: SystemTime) -> Self {
-        let mut table = Self { limits, sessions: HashMap::new(), total: 0 };
+        let mut table = Self { limits, sessions: BTreeMap::new(), total: 0 };
         let endpoints = root.names().into_iter().flatten().filter(|endpoint| endpoint != TRASH);
         for endpoint in endpoints {
             let Ok(directory) = root.open(&endpoint) else { continue };

@@ -39,10 +39,14 @@ use self::pace::{Pace, PingTimes};
 use self::poison::Alone;
 use super::outbox::{Budget, Entry, EntryKind, LaneShared};
 use crate::protocol::outbound::Frame;
+use crate::resident;
 
 /// Answers that may wait unsent, in bytes. A hub that asks and does not read
 /// must not fill our memory.
 pub const ANSWERS_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Places that a queue keeps when it is empty.
+const KEPT: usize = 64;
 
 /// Less on the wire than this leaves room for whatever comes, in bytes: that it
 /// is confirmed need not be known at once.
@@ -115,7 +119,8 @@ struct OnWire {
 pub struct Window {
     total: Arc<Budget>,
     pace: Pace,
-    lanes: HashMap<Arc<str>, LaneQueue>,
+    /// The table keeps the size of the largest crowd for a while, so it holds pointers.
+    lanes: HashMap<Arc<str>, Box<LaneQueue>>,
     /// Lanes with something to send, each at most once.
     round: VecDeque<Source>,
     /// What was on the wire at the last loss, oldest first; goes before the round.
@@ -180,7 +185,7 @@ impl Window {
         let queue = self
             .lanes
             .entry(Arc::clone(session))
-            .or_insert_with(|| LaneQueue::new(Arc::clone(lane)));
+            .or_insert_with(|| Box::new(LaneQueue::new(Arc::clone(lane))));
         if !Arc::ptr_eq(&queue.current, lane) {
             queue.current = Arc::clone(lane);
         }
@@ -313,6 +318,9 @@ impl Window {
         }
         if self.wire.is_empty() {
             self.alone = Alone::No;
+            // What grew for a crowd is given back when the crowd has gone.
+            self.wire.shrink_to(KEPT);
+            self.round.shrink_to(KEPT);
         }
         self.pace.delivered(&proof, before - self.wire_bytes, now);
         self.serve_line();
@@ -363,12 +371,9 @@ impl Window {
     }
 
     fn forget_if_idle(&mut self, session: &Arc<str>) {
-        if self.lanes.get(session).is_some_and(LaneQueue::is_idle) {
+        if self.lanes.get(session).is_some_and(|queue| queue.is_idle()) {
             self.lanes.remove(session);
-            // A thousand sessions that are gone must not keep their table.
-            if self.lanes.capacity() > 64 && self.lanes.len() < self.lanes.capacity() / 4 {
-                self.lanes.shrink_to_fit();
-            }
+            resident::shrink(&mut self.lanes);
         }
     }
 

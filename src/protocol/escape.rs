@@ -11,6 +11,10 @@
 //!
 //! It does not know what the string is for.
 
+mod special;
+
+use self::special::first_special;
+
 /// Appends `bytes` to `out` as the inside of a JSON string: one pass that
 /// replaces what is not UTF-8 exactly as [`String::from_utf8_lossy`] does and
 /// escapes what JSON demands. Returns how many bytes were taken: all, but for
@@ -75,34 +79,12 @@ fn find_special(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     let (blocks, rest) = bytes[from..].as_chunks::<16>();
     for block in blocks {
-        // No early exit: the compiler turns this into three comparisons of 16 bytes.
-        if block.iter().fold(false, |any, &byte| any | is_special(byte)) {
-            return at + first_special(block);
+        if let Some(first) = first_special(block) {
+            return at + first;
         }
         at += block.len();
     }
     at + rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len())
-}
-
-/// Where the first special byte of a block stands that has one. Both halves are
-/// worked out, because a branch between them would be guessed wrong half the time.
-fn first_special(block: &[u8; 16]) -> usize {
-    let (words, _) = block.as_chunks::<8>();
-    let flags = [special_flags(words[0]), special_flags(words[1])];
-    let [low, high] = flags.map(|flags| (flags.trailing_zeros() / 8) as usize);
-    if flags[0] == 0 { 8 + high } else { low }
-}
-
-/// The high bit of each special byte. A borrow may also flag bytes behind the
-/// first special one; the lowest flag is always true.
-fn special_flags(word: [u8; 8]) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * ONES;
-    let word = u64::from_le_bytes(word);
-    let control = word.wrapping_sub(0x20 * ONES);
-    let quote = (word ^ (u64::from(b'"') * ONES)).wrapping_sub(ONES);
-    let backslash = (word ^ (u64::from(b'\\') * ONES)).wrapping_sub(ONES);
-    (control | quote | backslash) & !word & HIGH
 }
 
 /// Appends the escape of a special byte; anything else is refused and left alone.

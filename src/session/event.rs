@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::admission::{Permit, SessionAdmission};
-use super::registry::Facts;
+use super::facts::Facts;
 use crate::agent::AgentEvent;
 use crate::config::{Endpoint, Runtime};
 use crate::protocol::inbound::FileUpload;

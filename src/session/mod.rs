@@ -7,8 +7,8 @@
 //!                                    └──► output ──► lane ──► hub
 //! ```
 //!
-//! - [`dispatcher`] decides which sessions exist ([`registry`]) and that no message is
-//!   executed twice ([`seen`]), [`push`] what a hub may change of an endpoint,
+//! - [`dispatcher`] decides which sessions exist ([`registry`], by their [`facts`]) and that
+//!   no message is executed twice ([`seen`]), [`push`] what a hub may change of an endpoint,
 //!   [`admission`] how much may wait; [`requests`] are what the runtime asks of it.
 //! - [`worker`] is one session: its turns ([`event`], [`deadlines`], [`permissions`]).
 //! - [`output`], [`stream`] and [`gather`] are the way of an agent's bytes into messages.
@@ -20,6 +20,7 @@ pub mod admission;
 pub mod deadlines;
 pub mod dispatcher;
 pub mod event;
+pub mod facts;
 pub mod gather;
 pub mod notices;
 pub mod output;

@@ -5,139 +5,18 @@
 //! refuse everybody until sessions time out. Instead the one that has been
 //! quiet longest gives way; its next message makes it again.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
-
-use crate::receive::Sleeper;
+use super::facts::Facts;
+use super::seen::History;
+use crate::packed::Packed;
+use crate::resident;
 
 /// Ended sessions that can be made again.
 pub const MAX_REMEMBERED: usize = 4096;
-
-/// What a session's worker lets others see.
-#[derive(Debug)]
-pub struct Facts {
-    /// The worker's thread.
-    pub worker: Sleeper,
-    base: Instant,
-    active_ms: AtomicU64,
-    /// A turn is open, or messages wait. Written by [`Facts::show_busy`].
-    pub busy: AtomicBool,
-    /// Messages on their way to the worker.
-    coming: AtomicUsize,
-    /// Whom to tell when that is over.
-    idle: OnceLock<Sender<()>>,
-    /// The last turn ended only by `idle_timeout`, so a command may still run.
-    pub uncertain: AtomicBool,
-    /// Permission requests that wait for an answer.
-    pub permissions: AtomicUsize,
-    /// A stop is on its way; a second one would say nothing new.
-    pub stopping: AtomicBool,
-    /// A second `session.create` is on its way to be answered.
-    pub reattaching: AtomicBool,
-    /// Turns so far.
-    pub turns: AtomicU64,
-    /// Messages that were not taken.
-    pub refused: AtomicU64,
-    /// When the open turn began, as `active_ms`, plus one; 0 without one.
-    turn_ms: AtomicU64,
-}
-
-impl Facts {
-    /// Facts of a session that is active now.
-    pub fn new(now: Instant) -> Self {
-        Self {
-            worker: Sleeper::default(),
-            base: now,
-            active_ms: AtomicU64::new(0),
-            busy: AtomicBool::new(false),
-            coming: AtomicUsize::new(0),
-            idle: OnceLock::new(),
-            uncertain: AtomicBool::new(false),
-            permissions: AtomicUsize::new(0),
-            stopping: AtomicBool::new(false),
-            reattaching: AtomicBool::new(false),
-            turns: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            turn_ms: AtomicU64::new(0),
-        }
-    }
-
-    /// A message is given to the worker.
-    pub fn comes(&self) {
-        self.coming.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The worker has it.
-    pub fn came(&self) {
-        self.coming.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Whether a turn is open, or messages wait or are on their way.
-    pub fn is_busy(&self) -> bool {
-        self.coming.load(Ordering::Relaxed) > 0 || self.busy.load(Ordering::Relaxed)
-    }
-
-    /// Shows whether a turn is open or messages wait.
-    pub fn show_busy(&self, busy: bool) {
-        self.busy.store(busy, Ordering::Relaxed);
-        // Either this sees whom to tell, or that one sees `busy` as it is now.
-        fence(Ordering::SeqCst);
-        if let Some(idle) = self.idle.get()
-            && !busy
-        {
-            // It is full when somebody was told already.
-            let _ = idle.try_send(());
-        }
-    }
-
-    /// From now on `idle` is told whenever nothing is open any more. What is so
-    /// already is for the caller to look at, after this.
-    pub fn tell_when_idle(&self, idle: &Sender<()>) {
-        let _ = self.idle.set(idle.clone());
-        fence(Ordering::SeqCst);
-    }
-
-    /// When the session was started.
-    pub fn started(&self) -> Instant {
-        self.base
-    }
-
-    /// A turn begins.
-    pub fn begin_turn(&self, now: Instant) {
-        self.turns.fetch_add(1, Ordering::Relaxed);
-        self.turn_ms.store(self.ms(now).saturating_add(1), Ordering::Relaxed);
-    }
-
-    /// The open turn is over.
-    pub fn end_turn(&self) {
-        self.turn_ms.store(0, Ordering::Relaxed);
-    }
-
-    /// When the open turn began; `None` without one.
-    pub fn turn_since(&self) -> Option<Instant> {
-        let ms = self.turn_ms.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.base + Duration::from_millis(ms))
-    }
-
-    fn ms(&self, now: Instant) -> u64 {
-        let ms = now.saturating_duration_since(self.base).as_millis();
-        u64::try_from(ms).unwrap_or(u64::MAX)
-    }
-
-    /// Notes activity at `now`.
-    pub fn touch(&self, now: Instant) {
-        self.active_ms.fetch_max(self.ms(now), Ordering::Relaxed);
-    }
-
-    /// The latest activity.
-    pub fn last_active(&self) -> Instant {
-        self.base + Duration::from_millis(self.active_ms.load(Ordering::Relaxed))
-    }
-}
 
 /// What is needed to make a session again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +36,8 @@ pub struct Live<H> {
     pub identity: Remembered,
     /// What its worker shows.
     pub facts: Arc<Facts>,
+    /// The messages it has taken, in earlier lives as well.
+    pub seen: History,
     /// The way to its worker.
     pub handle: H,
 }
@@ -164,9 +45,10 @@ pub struct Live<H> {
 /// Sessions by id.
 #[derive(Debug)]
 pub struct Registry<H> {
-    live: HashMap<Arc<str>, Live<H>>,
-    remembered: HashMap<Arc<str>, Remembered>,
-    order: VecDeque<Arc<str>>,
+    // Few at most times, and room for many in the table: so it holds pointers.
+    live: HashMap<Arc<str>, Box<Live<H>>>,
+    /// Those that have ended; the last to do so is the last here.
+    ended: Packed,
     next_number: u64,
 }
 
@@ -203,29 +85,24 @@ pub struct Caps {
 
 impl<H> Default for Registry<H> {
     fn default() -> Self {
-        Self {
-            live: HashMap::new(),
-            remembered: HashMap::new(),
-            order: VecDeque::new(),
-            next_number: 1,
-        }
+        Self { live: HashMap::new(), ended: Packed::default(), next_number: 1 }
     }
 }
 
 impl<H> Registry<H> {
     /// The live session of that id.
     pub fn get(&self, session_id: &str) -> Option<&Live<H>> {
-        self.live.get(session_id)
+        self.live.get(session_id).map(|live| &**live)
     }
 
-    /// The live session of that id, and the id as it is kept.
-    pub fn get_key_value(&self, session_id: &str) -> Option<(&Arc<str>, &Live<H>)> {
-        self.live.get_key_value(session_id)
+    /// The same, for what it takes to be noted.
+    pub fn get_mut(&mut self, session_id: &str) -> Option<&mut Live<H>> {
+        self.live.get_mut(session_id).map(|live| &mut **live)
     }
 
     /// All live sessions.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Live<H>)> {
-        self.live.iter()
+        self.live.iter().map(|(id, live)| (id, &**live))
     }
 
     /// How many live sessions there are.
@@ -244,50 +121,54 @@ impl<H> Registry<H> {
         self.next_number - 1
     }
 
-    /// Enters a session that was started, and remembers it. Returns the session
-    /// that was forgotten for it, if the memory was full.
-    pub fn insert(&mut self, session_id: Arc<str>, live: Live<H>) -> Option<Arc<str>> {
-        let forgotten = self.remember(Arc::clone(&session_id), live.identity.clone());
-        self.live.insert(session_id, live);
-        forgotten
+    /// Enters a session that was started. What it took in earlier lives it has taken.
+    pub fn insert(&mut self, session_id: Arc<str>, mut live: Live<H>) {
+        if let Some(earlier) = self.ended.get(&session_id).and_then(Ended::unpack) {
+            live.seen = History::unpack(earlier.seen);
+            self.ended.remove(&session_id);
+        }
+        self.live.insert(session_id, Box::new(live));
     }
 
-    /// Takes a session out that is about to end or has ended by itself; it is
-    /// still remembered. With a `number`, only that very one: the id may have a
-    /// newer holder.
-    pub fn remove(&mut self, session_id: &str, number: Option<u64>) -> Option<Live<H>> {
+    /// Takes a session out that is about to end or has ended by itself, and
+    /// remembers it. With a `number`, only that very one: the id may have a newer holder.
+    pub fn remove(&mut self, session_id: &str, number: Option<u64>) -> Option<Box<Live<H>>> {
         let live = self.live.get(session_id)?;
         if number.is_some_and(|number| number != live.number) {
             return None;
         }
-        let ended = self.live.remove(session_id);
-        // What grew for a crowd is given back when the crowd has gone.
-        if self.live.len() * 4 < self.live.capacity() {
-            self.live.shrink_to(self.live.len() * 2);
-        }
-        ended
+        let ended = self.live.remove(session_id)?;
+        resident::shrink(&mut self.live);
+        self.remember(session_id, &ended.identity, &ended.seen);
+        Some(ended)
     }
 
-    /// Remembers what is needed to make the session again. Returns the session
-    /// that was forgotten for it, if the memory was full.
-    pub fn remember(&mut self, session_id: Arc<str>, identity: Remembered) -> Option<Arc<str>> {
-        if self.remembered.insert(Arc::clone(&session_id), identity).is_some() {
-            // Used again: forgotten after all that were not.
-            self.order.retain(|id| *id != session_id);
+    /// Remembers a session that has ended. If there are too many of these, the one
+    /// that ended first is forgotten.
+    pub fn remember(&mut self, session_id: &str, identity: &Remembered, seen: &History) {
+        self.ended.push(session_id, &Ended::pack(identity, seen));
+        if self.ended.len() > MAX_REMEMBERED {
+            let oldest = self.ended.iter().next().map(|(id, _)| id.to_owned());
+            self.ended.remove(&oldest.unwrap_or_default());
         }
-        self.order.push_back(session_id);
-        if self.order.len() <= MAX_REMEMBERED {
-            return None;
-        }
-        let gone = self.order.iter().position(|id| !self.live.contains_key(id))?;
-        let oldest = self.order.remove(gone)?;
-        self.remembered.remove(&oldest);
-        Some(oldest)
     }
 
     /// What is known about a session that may have ended.
-    pub fn recall(&self, session_id: &str) -> Option<&Remembered> {
-        self.remembered.get(session_id)
+    pub fn recall(&self, session_id: &str) -> Option<Remembered> {
+        if let Some(live) = self.live.get(session_id) {
+            return Some(live.identity.clone());
+        }
+        let Ended { endpoint_id, user_id, .. } = Ended::unpack(self.ended.get(session_id)?)?;
+        Some(Remembered { endpoint_id: endpoint_id.into(), user_id: user_id.into() })
+    }
+
+    /// Whether the session has taken that message, in this life or an earlier one.
+    pub fn knows(&self, session_id: &str, message_id: &str) -> bool {
+        if let Some(live) = self.live.get(session_id) {
+            return live.seen.knows(message_id);
+        }
+        let ended = self.ended.get(session_id).and_then(Ended::unpack);
+        ended.is_some_and(|ended| History::unpack(ended.seen).knows(message_id))
     }
 
     /// Whether a session of `endpoint` for `user` may start at `now`;
@@ -323,6 +204,38 @@ impl<H> Registry<H> {
     }
 }
 
+/// What is kept of a session that has ended, as it is packed: length and text of
+/// the endpoint's id, the same of the user's, and what the session has taken.
+struct Ended<'a> {
+    endpoint_id: &'a str,
+    user_id: &'a str,
+    seen: &'a [u8],
+}
+
+impl<'a> Ended<'a> {
+    fn pack(identity: &Remembered, seen: &History) -> Vec<u8> {
+        let mut packed = Vec::new();
+        for text in [&identity.endpoint_id, &identity.user_id] {
+            packed.extend_from_slice(&text.len().to_ne_bytes());
+            packed.extend_from_slice(text.as_bytes());
+        }
+        seen.pack(&mut packed);
+        packed
+    }
+
+    fn unpack(packed: &'a [u8]) -> Option<Self> {
+        let (endpoint_id, rest) = Self::text(packed)?;
+        let (user_id, seen) = Self::text(rest)?;
+        Some(Self { endpoint_id, user_id, seen })
+    }
+
+    fn text(packed: &'a [u8]) -> Option<(&'a str, &'a [u8])> {
+        let (length, rest) = packed.split_first_chunk()?;
+        let (text, rest) = rest.split_at_checked(usize::from_ne_bytes(*length))?;
+        Some((str::from_utf8(text).ok()?, rest))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,7 +257,8 @@ mod tests {
             let identity = Remembered { endpoint_id: "sh".into(), user_id: user.into() };
             let number = self.registry.take_number();
             let shown = Arc::clone(&facts);
-            self.registry.insert(id.into(), Live { number, identity, facts, handle: () });
+            let seen = History::default();
+            self.registry.insert(id.into(), Live { number, identity, facts, seen, handle: () });
             shown
         }
 
@@ -401,17 +315,32 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_that_was_not_used_for_longest_goes_first() {
+    fn the_session_that_ended_first_is_forgotten_first() {
         let mut scene = Scene::new();
         scene.session("alive", "ann", 0);
-        for n in 0..MAX_REMEMBERED - 1 {
-            scene.session(&format!("s{n}"), "ann", 0);
-            scene.registry.remove(&format!("s{n}"), None);
-        }
-        scene.session("s0", "ann", 0);
-        scene.registry.remove("s0", None);
-        scene.session("new", "ann", 0);
+        let mut short = |id: &str| {
+            scene.session(id, "ann", 0);
+            scene.registry.remove(id, None);
+        };
+        (0..MAX_REMEMBERED).for_each(|n| short(&format!("s{n}")));
+        short("s0");
+        short("new");
         assert!(scene.registry.recall("s1").is_none());
         assert!(["alive", "s0", "s2"].iter().all(|id| scene.registry.recall(id).is_some()));
+    }
+
+    #[test]
+    fn what_a_session_was_and_took_is_known_in_its_next_life() {
+        let mut scene = Scene::new();
+        scene.session("a", "ünal", 0);
+        scene.registry.get_mut("a").unwrap().seen.note("m1");
+        scene.registry.remove("a", None);
+        let known = scene.registry.recall("a").unwrap();
+        assert_eq!((&*known.endpoint_id, &*known.user_id), ("sh", "ünal"));
+        assert!(scene.registry.knows("a", "m1") && !scene.registry.knows("a", "m2"));
+        scene.session("a", "ünal", 0);
+        scene.registry.get_mut("a").unwrap().seen.note("m2");
+        assert!(["m1", "m2"].iter().all(|message| scene.registry.knows("a", message)));
+        assert!(!scene.registry.knows("b", "m1"));
     }
 }

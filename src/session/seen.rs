@@ -1,90 +1,62 @@
-//! Which messages each session has taken, so that none is executed twice.
+//! Which messages a session has taken, so that none is executed twice.
 //!
-//! A hub sends again what it cannot know to have arrived. The dispatcher, which every
-//! message passes, owns this: what is known of a session holds from one of its lives to
-//! the next. It does not know what became of a message.
+//! A hub sends again what it cannot know to have arrived. Of each message eight
+//! bytes are kept, a hash of its id with a key of this process: that two messages of
+//! a session are taken for one is less likely than a bit of memory that changes by
+//! itself, and nobody outside can bring it about. What became of a message is not
+//! known here.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::LazyLock;
 
-/// Message ids remembered of a live session.
+/// Messages remembered of a live session.
 const LIVE: usize = 1024;
 /// So many of them outlive the session, for when it is made again.
 const ENDED: usize = 64;
 
-/// The last message ids of every session, live and remembered.
+static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// The last messages of one session, oldest first.
 #[derive(Debug, Default)]
-pub struct Seen {
-    live: HashMap<Arc<str>, History>,
-    /// Oldest first; thousands of ended sessions are remembered, so without an index.
-    ended: HashMap<Arc<str>, Box<[Arc<str>]>>,
-}
-
-impl Seen {
-    /// What sessions of earlier runs have taken, oldest first.
-    pub fn of_earlier_runs(seen: HashMap<Arc<str>, Vec<Arc<str>>>) -> Self {
-        let ended = seen.into_iter().map(|(session, ids)| (session, ids.into()));
-        Self { live: HashMap::new(), ended: ended.collect() }
-    }
-
-    /// Whether the session has taken that message already.
-    pub fn knows(&self, session_id: &str, message_id: &str) -> bool {
-        match self.live.get(session_id) {
-            Some(history) => history.ids.contains(message_id),
-            None => self
-                .ended
-                .get(session_id)
-                .is_some_and(|ids| ids.iter().any(|id| **id == *message_id)),
-        }
-    }
-
-    /// Notes a message that the session takes.
-    pub fn note(&mut self, session_id: &Arc<str>, message_id: &Arc<str>) {
-        if let Some(history) = self.live.get_mut(session_id) {
-            return history.push(Arc::clone(message_id));
-        }
-        let mut history = History::default();
-        for id in self.ended.remove(session_id).into_iter().flatten() {
-            history.push(id);
-        }
-        history.push(Arc::clone(message_id));
-        self.live.insert(Arc::clone(session_id), history);
-    }
-
-    /// The session is not live any more: only the newest ids are kept.
-    pub fn session_ended(&mut self, session_id: &Arc<str>) {
-        if let Some(history) = self.live.remove(session_id) {
-            let skipped = history.order.len().saturating_sub(ENDED);
-            let newest = history.order.into_iter().skip(skipped).collect();
-            self.ended.insert(Arc::clone(session_id), newest);
-        }
-    }
-
-    /// The session is not remembered any more.
-    pub fn forget(&mut self, session_id: &str) {
-        self.live.remove(session_id);
-        self.ended.remove(session_id);
-    }
-}
-
-#[derive(Debug, Default)]
-struct History {
-    ids: HashSet<Arc<str>>,
-    /// Oldest first.
-    order: VecDeque<Arc<str>>,
-}
+pub struct History(VecDeque<u64>);
 
 impl History {
-    fn push(&mut self, id: Arc<str>) {
-        if !self.ids.insert(Arc::clone(&id)) {
+    /// Of an earlier run's messages, oldest first.
+    pub fn of<'a>(messages: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut history = Self::default();
+        messages.into_iter().for_each(|message_id| history.note(message_id));
+        history
+    }
+
+    /// Whether that message is among them.
+    pub fn knows(&self, message_id: &str) -> bool {
+        self.0.contains(&KEY.hash_one(message_id))
+    }
+
+    /// One more.
+    pub fn note(&mut self, message_id: &str) {
+        let message = KEY.hash_one(message_id);
+        if self.0.contains(&message) {
             return;
         }
-        self.order.push_back(id);
-        if self.order.len() > LIVE
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.ids.remove(&oldest);
+        if self.0.len() == LIVE {
+            self.0.pop_front();
         }
+        self.0.push_back(message);
+    }
+
+    /// Puts the newest behind what is in `packed`.
+    pub fn pack(&self, packed: &mut Vec<u8>) {
+        let newest = self.0.range(self.0.len().saturating_sub(ENDED)..);
+        packed.extend(newest.flat_map(|message| message.to_ne_bytes()));
+    }
+
+    /// What was packed.
+    pub fn unpack(packed: &[u8]) -> Self {
+        let (messages, _) = packed.as_chunks();
+        Self(messages.iter().copied().map(u64::from_ne_bytes).collect())
     }
 }
 
@@ -92,34 +64,29 @@ impl History {
 mod tests {
     use super::*;
 
-    fn numbers(seen: &mut Seen, session: &Arc<str>, count: usize) {
-        for n in 0..count {
-            seen.note(session, &n.to_string().into());
-        }
+    fn numbers(count: usize) -> Vec<String> {
+        (0..count).map(|number| number.to_string()).collect()
     }
 
     #[test]
-    fn an_id_is_known_while_it_is_among_the_last() {
-        let (mut seen, session) = (Seen::default(), "s".into());
-        seen.note(&session, &"a".into());
-        numbers(&mut seen, &session, LIVE - 1);
-        assert!(seen.knows("s", "a"));
-        assert!(!seen.knows("another", "a"));
-        seen.note(&session, &"one more".into());
-        assert!(!seen.knows("s", "a"), "the oldest was forgotten");
-        assert_eq!(seen.live["s"].ids.len(), LIVE);
+    fn a_message_is_known_while_it_is_among_the_last() {
+        let numbers = numbers(LIVE - 1);
+        let mut history = History::of(["a"].into_iter().chain(numbers.iter().map(String::as_str)));
+        history.note("a");
+        assert!(history.knows("a") && history.knows("0"));
+        history.note("one more");
+        assert!(!history.knows("a"), "the oldest was forgotten");
+        assert!(history.knows("0") && history.knows("one more"));
+        assert_eq!(history.0.len(), LIVE);
     }
 
     #[test]
-    fn the_newest_outlive_the_session_and_are_there_in_its_next_life() {
-        let (mut seen, session) = (Seen::default(), "s".into());
-        numbers(&mut seen, &session, ENDED + 1);
-        seen.session_ended(&session);
-        assert!(!seen.knows("s", "0"));
-        assert!(seen.knows("s", "1"));
-        seen.note(&session, &"again".into());
-        assert!(seen.knows("s", "1") && seen.knows("s", "again"));
-        seen.forget("s");
-        assert!(!seen.knows("s", "again"));
+    fn the_newest_are_packed() {
+        let numbers = numbers(ENDED + 1);
+        let mut packed = Vec::new();
+        History::of(numbers.iter().map(String::as_str)).pack(&mut packed);
+        let history = History::unpack(&packed);
+        assert!(!history.knows("0") && history.knows("1"));
+        assert!(history.knows(&ENDED.to_string()));
     }
 }

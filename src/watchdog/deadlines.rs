@@ -4,7 +4,7 @@
 //! half of the heap is of that kind; `armed` tells which entries are still meant.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
 use std::time::Instant;
 
@@ -13,7 +13,8 @@ use super::{Deadline, Notify, Reason};
 /// What is armed.
 #[derive(Default)]
 pub(super) struct Deadlines {
-    armed: HashMap<(u64, Reason), Armed>,
+    /// A tree: it takes what its content needs, for a crowd and after it.
+    armed: BTreeMap<(u64, Reason), Armed>,
     heap: BinaryHeap<Reverse<Entry>>,
     serial: u64,
 }
@@ -76,10 +77,6 @@ impl Deadlines {
     }
 
     fn compact(&mut self) {
-        // What grew for a crowd is given back when the crowd has gone.
-        if self.armed.capacity() > 64 && self.armed.len() * 4 < self.armed.capacity() {
-            self.armed.shrink_to(self.armed.len() * 2);
-        }
         if self.heap.len() > 64 + 2 * self.armed.len() {
             self.heap = self
                 .armed

@@ -111,6 +111,8 @@ impl Audience {
 
     /// One more.
     pub fn join(&mut self, listener: Listener) {
+        // Mostly there is only one.
+        self.listeners.reserve_exact(1);
         self.listeners.push(listener);
     }
 

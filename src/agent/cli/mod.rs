@@ -73,9 +73,15 @@ impl CliAgent {
         let whose = Whose::Session { session_id, user_id, upload_dir };
         let owner = Owner::new(kit.clone(), endpoint, whose, inbox.waker());
         let child = owner.start().map_err(|error| error.to_string())?;
-        // Should there be no thread, the child is dropped, and with it everything of it.
-        let thread =
-            threads::spawn(name, move || owner.run(Some(child), &inbox)).map_err(scarce)?;
+        // A thread's closure lies on the heap for as long as the thread lives, so it
+        // holds a pointer. Should there be no thread, the child is dropped, and with it
+        // everything of it.
+        let parts = Box::new((owner, child, inbox));
+        let run = move || {
+            let (owner, child, inbox) = *parts;
+            owner.run(Some(child), &inbox);
+        };
+        let thread = threads::spawn(name, run).map_err(scarce)?;
         Ok(Self { number, owner: handle, listener, thread: Some(thread) })
     }
 }

@@ -1,6 +1,7 @@
 //! What a child finds in its environment: a pure function of what the runtime
 //! inherited and what the endpoint says. It reads no variable itself.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
@@ -67,13 +68,22 @@ pub fn of_child(
     let given = rules.given.iter().map(|(name, value)| (OsString::from(name), value.clone()));
     let absent = [("TERM", "dumb"), ("LANG", "C.UTF-8")].map(|(n, v)| (n.into(), v.into()));
     let all = absent.into_iter().chain(inherited).chain(configured).chain(given);
-    // Of one name, the last one counts.
-    let mut variables: BTreeMap<OsString, (OsString, OsString)> =
-        all.map(|(name, value)| (key(&name), (name, value))).collect();
-    variables.remove(OsStr::new(Mark::VARIABLE));
     let mark = (Mark::VARIABLE.into(), rules.mark.as_str().into());
-    let rest = variables.into_values();
-    std::iter::once(mark).chain(rest).map(|(name, value)| (name, without_nul(value))).collect()
+    let mut variables: Vec<(OsString, OsString)> = std::iter::once(mark)
+        .chain(all.filter(|(name, _)| !is_same(name, Mark::VARIABLE)))
+        .map(|(name, value)| (name, without_nul(value)))
+        .collect();
+    // Sorted in place: a session's start should leave little behind on the heap.
+    variables[1..].sort_by(|(one, _), (other, _)| key(one).cmp(&key(other)));
+    variables.dedup_by(|later, earlier| {
+        let same = key(&later.0) == key(&earlier.0);
+        if same {
+            // Of one name, the last one counts.
+            std::mem::swap(later, earlier);
+        }
+        same
+    });
+    variables
 }
 
 /// Whether the system takes both for the same variable: on Windows `Path` is `PATH`.
@@ -82,8 +92,8 @@ pub fn is_same(name: &OsStr, other: &str) -> bool {
 }
 
 /// The same for names of the same variable.
-fn key(name: &OsStr) -> OsString {
-    if cfg!(windows) { name.to_ascii_uppercase() } else { name.to_owned() }
+fn key(name: &OsStr) -> Cow<'_, OsStr> {
+    if cfg!(windows) { name.to_ascii_uppercase().into() } else { name.into() }
 }
 
 fn passes(name: &OsStr, rules: &Rules) -> bool {

@@ -28,7 +28,7 @@ impl Window {
         let queue = self
             .lanes
             .entry(Arc::clone(session))
-            .or_insert_with(|| LaneQueue::new(Arc::clone(lane)));
+            .or_insert_with(|| Box::new(LaneQueue::new(Arc::clone(lane))));
         // Who is woken for something else asks again while its first question stands.
         let known =
             |waiter: &Waiter| Arc::ptr_eq(&waiter.lane, lane) && waiter.waker.is_same(&waker);

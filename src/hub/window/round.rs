@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use super::lane::LaneQueue;
 use super::poison::{Alone, is_suspect};
 use super::{Gate, OnWire, Outgoing, Source, Window};
 use crate::hub::outbox::EntryKind;
@@ -35,7 +34,7 @@ impl Window {
                 }
                 Source::Lane(session) => session,
             };
-            let Some(item) = self.lanes.get(&session).and_then(LaneQueue::next) else {
+            let Some(item) = self.lanes.get(&session).and_then(|queue| queue.next()) else {
                 self.pass_turn(&session);
                 continue;
             };

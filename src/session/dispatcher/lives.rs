@@ -13,8 +13,10 @@ use crate::logging::Quoted;
 use crate::protocol::inbound::{SessionCreate, UserMessage};
 use crate::session::deadlines::Deadlines;
 use crate::session::event::{Ending, Event, Inbox};
+use crate::session::facts::Facts;
 use crate::session::output::SessionOutput;
-use crate::session::registry::{Cap, Caps, Facts, Live, Remembered, Room};
+use crate::session::registry::{Cap, Caps, Live, Remembered, Room};
+use crate::session::seen::History;
 use crate::session::{notices, worker};
 use crate::state::RememberedSession;
 use crate::threads;
@@ -65,7 +67,8 @@ impl Dispatcher {
         let output = self.output(session_id, Some(&endpoint));
         let facts = Arc::new(Facts::new(Instant::now()));
         let (inbox, events) = Inbox::new(self.admission.session(), Arc::clone(&facts));
-        let args = worker::Args {
+        // Behind a pointer: a thread's closure lies on the heap for as long as it lives.
+        let args = Box::new(worker::Args {
             session_id: Arc::clone(session_id),
             user_id: Arc::clone(&identity.user_id),
             number,
@@ -78,7 +81,7 @@ impl Dispatcher {
             announce,
             runtime: Arc::clone(&self.runtime),
             shared: self.shared.clone(),
-        };
+        });
         let ended = self.ended.clone();
         let unread = args.events.clone();
         let run = move || {
@@ -97,10 +100,9 @@ impl Dispatcher {
             ..RememberedSession::default()
         });
         let handle = Handle { inbox, unread, output, thread };
-        let live = Live { number, identity, facts, handle };
-        if let Some(forgotten) = self.registry.insert(Arc::clone(session_id), live) {
-            self.seen.forget(&forgotten);
-        }
+        let live = Live { number, identity, facts, seen: History::default(), handle };
+        self.registry.insert(Arc::clone(session_id), live);
+        self.settle();
         Ok(())
     }
 
@@ -167,10 +169,8 @@ impl Dispatcher {
                 error!("session thread panicked session={}", Quoted(&session_id));
             }
         }
-        if self.registry.recall(&session_id).is_none() {
-            self.seen.forget(&session_id);
-        } else if self.registry.get(&session_id).is_none() {
-            self.seen.session_ended(&session_id);
+        if self.registry.get(&session_id).is_none() {
+            self.shared.journal.session_rests(&session_id);
         }
         for event in unheard {
             match event {

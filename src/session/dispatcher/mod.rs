@@ -25,7 +25,7 @@ use super::output::SessionOutput;
 use super::push::Pushed;
 use super::registry::{Registry, Remembered};
 use super::requests::{Request, Totals};
-use super::seen::Seen;
+use super::seen::History;
 use super::{notices, worker};
 use crate::config::{Config, Endpoint, Runtime};
 use crate::hub::HubEvent;
@@ -37,7 +37,7 @@ use crate::resident;
 use crate::secret::Secret;
 use crate::watchdog::WatchdogHandle;
 
-/// How long there must have been no session before memory is given back for it.
+/// How long no session must have come or gone before memory is given back for it.
 const SETTLE: Duration = Duration::from_millis(900);
 
 /// What the dispatcher is made from.
@@ -54,10 +54,8 @@ pub struct Args {
     pub watchdog: WatchdogHandle,
     /// What every worker shares.
     pub shared: worker::Shared,
-    /// Sessions of earlier runs, oldest first.
-    pub remembered: Vec<(Arc<str>, Remembered)>,
-    /// Message ids that sessions of earlier runs have executed.
-    pub seen: HashMap<Arc<str>, Vec<Arc<str>>>,
+    /// Sessions of earlier runs with the messages they took, oldest first.
+    pub remembered: Vec<(String, Remembered, History)>,
     /// Told of a refreshed token.
     pub token_refreshed: Box<dyn Fn(Secret) + Send>,
     /// Told whenever the connection is registered or lost.
@@ -79,8 +77,8 @@ pub fn run(args: Args) {
     let (idle, idle_sessions) = bounded(1);
     let endpoints = by_id(&args.config);
     let mut registry = Registry::default();
-    for (session_id, identity) in args.remembered {
-        registry.remember(session_id, identity);
+    for (session_id, identity, seen) in args.remembered {
+        registry.remember(&session_id, &identity, &seen);
     }
     let mut dispatcher = Dispatcher {
         disk: endpoints.clone(),
@@ -90,7 +88,6 @@ pub fn run(args: Args) {
         registry,
         closing: HashMap::new(),
         admission: Admission::default(),
-        seen: Seen::of_earlier_runs(args.seen),
         outbox: args.outbox,
         watchdog: args.watchdog,
         shared: args.shared,
@@ -123,7 +120,7 @@ enum Happening {
     Ended(Ended),
     /// While draining: a session has nothing open any more.
     Idle,
-    /// [`SETTLE`] has passed since there was no session left.
+    /// [`SETTLE`] has passed since the last session came or went.
     Settled,
 }
 
@@ -148,7 +145,6 @@ struct Dispatcher {
     /// Workers that were told to end, by number; their ids are free again.
     closing: HashMap<u64, Handle>,
     admission: Admission,
-    seen: Seen,
     outbox: Outbox,
     watchdog: WatchdogHandle,
     shared: worker::Shared,
@@ -165,12 +161,10 @@ struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Where there is no session, memory that only sessions or a start need is
+    /// A session came or went, or the start is over: what that needed of memory is
     /// given back in a moment.
     fn settle(&mut self) {
-        if self.registry.is_empty() && self.closing.is_empty() {
-            self.settled = after(SETTLE);
-        }
+        self.settled = after(SETTLE);
     }
 
     fn finished(&self) -> bool {
@@ -192,6 +186,7 @@ impl Dispatcher {
             Happening::Idle => self.report_drained(),
             Happening::Settled => {
                 self.settled = never();
+                resident::give_back_heap();
                 if self.registry.is_empty() && self.closing.is_empty() {
                     resident::give_back_code();
                 }
@@ -247,7 +242,7 @@ impl Dispatcher {
 
     /// Whether the session has taken that message before, in this life or another.
     fn passed_over(&self, message: &UserMessage) -> bool {
-        let known = self.seen.knows(&message.session_id, &message.message_id);
+        let known = self.registry.knows(&message.session_id, &message.message_id);
         if known {
             let (session, message) = (Quoted(&message.session_id), Quoted(&message.message_id));
             info!("message passed over session={session} message={message} reason=\"seen before\"");
@@ -298,7 +293,7 @@ impl Dispatcher {
                 endpoint_id: endpoint.as_str().into(),
                 user_id: message.user_id.as_deref().unwrap_or_default().into(),
             }),
-            None => self.registry.recall(&message.session_id).cloned(),
+            None => self.registry.recall(&message.session_id),
         }
     }
 
@@ -311,9 +306,7 @@ impl Dispatcher {
     }
 
     fn deliver(&mut self, message: UserMessage, event: fn(Incoming) -> Event) {
-        let Some((session_id, live)) = self.registry.get_key_value(&message.session_id) else {
-            return;
-        };
+        let Some(live) = self.registry.get_mut(&message.session_id) else { return };
         let Some(permit) = live.handle.inbox.admit(message.content.len()) else {
             warn!("message refused session={} reason=\"input full\"", Quoted(&message.session_id));
             live.handle.output.refuse_message(&message.message_id, &notices::input_full());
@@ -323,14 +316,14 @@ impl Dispatcher {
         let UserMessage { message_id, content, .. } = message;
         live.facts.touch(Instant::now());
         live.facts.comes();
+        live.seen.note(&message_id);
         let incoming = Incoming { message_id: message_id.into(), content, permit };
-        self.seen.note(session_id, &incoming.message_id);
         live.handle.inbox.tell(event(incoming));
     }
 
     fn upload(&mut self, upload: FileUpload) {
         let session_id: Arc<str> = upload.session_id.as_str().into();
-        if let Err(error) = self.ready(&session_id, self.registry.recall(&session_id).cloned()) {
+        if let Err(error) = self.ready(&session_id, self.registry.recall(&session_id)) {
             info!("upload refused session={} error={}", Quoted(&session_id), Quoted(&error));
             return self.say(&session_id, |output| {
                 output.system_if_room(&notices::upload_refused(&upload.name, &error));

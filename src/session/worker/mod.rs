@@ -34,10 +34,10 @@ use log::info;
 
 use super::deadlines::Deadlines;
 use super::event::{Ending, Event, Events, Inbox, Incoming};
+use super::facts::Facts;
 use super::notices;
 use super::output::SessionOutput;
 use super::permissions::Permissions;
-use super::registry::Facts;
 use crate::agent::workshop::Workshop;
 use crate::agent::{Agent, AgentEvent, FileUse};
 use crate::config::{Endpoint, Runtime};
@@ -96,7 +96,7 @@ pub struct Args {
 /// Runs a session to its end, when nothing of it is left. Returns the messages that
 /// came too late to be heard: the session is made again for them, and for what is
 /// still unread in its inbox.
-pub fn run(args: Args) -> Vec<Event> {
+pub fn run(args: Box<Args>) -> Vec<Event> {
     let events = args.events.clone();
     args.facts.worker.is_here();
     let mut worker = match opening::open(args) {

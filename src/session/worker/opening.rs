@@ -24,8 +24,8 @@ pub(super) struct Refused {
 /// Opens the session's agent, and says whether that worked. What it needs of the
 /// stack must not be in the frame that the worker then waits in.
 #[inline(never)]
-pub(super) fn open(args: Args) -> Result<Box<Worker>, Refused> {
-    let Args { session_id, user_id, endpoint, output, facts, inbox, deadlines, shared, .. } = args;
+pub(super) fn open(args: Box<Args>) -> Result<Box<Worker>, Refused> {
+    let Args { session_id, user_id, endpoint, output, facts, inbox, deadlines, shared, .. } = *args;
     let upload_dir = shared.files.session_dir(&endpoint.id, &session_id);
     let made = upload_dir.is_ok();
     let opened = upload_dir.map_err(|error| error.to_string()).and_then(|upload_dir| {

@@ -4,12 +4,16 @@
 //! snapshot of the ledger can stand for everything before it. No I/O, no clock:
 //! "oldest" is by the order of records.
 
+mod resting;
+
 use std::collections::{HashMap, VecDeque};
 
 use super::lines::encode;
 use super::records::{
     EndedTurn, Header, MessageRef, OpenTurn, Record, RememberedSession, Run, Undelivered, VERSION,
 };
+use crate::packed::Packed;
+use crate::resident;
 
 /// Sessions that can be made again; beyond it the one unused for longest goes.
 pub const MOST_SESSIONS: usize = 4096;
@@ -55,7 +59,11 @@ pub struct Recovery {
 #[derive(Debug, Default)]
 pub struct Ledger {
     runs: Vec<Run>,
-    sessions: HashMap<String, Session>,
+    /// Those that live, or owe something. The table is often larger than its
+    /// content, so it holds pointers.
+    sessions: HashMap<String, Box<Session>>,
+    /// All others, as [`resting`] packs them.
+    resting: Packed,
     remembered: usize,
     turns: usize,
     recent: usize,
@@ -71,6 +79,8 @@ struct Session {
     turns: Vec<Turn>,
     queued: Vec<String>,
     recent: VecDeque<String>,
+    /// It is over, so far as anybody knows.
+    at_rest: bool,
 }
 
 #[derive(Debug)]
@@ -114,7 +124,7 @@ impl Ledger {
             Record::Unqueued(message) => {
                 if let Some(session) = self.sessions.get_mut(&message.session_id) {
                     session.queued.retain(|queued| *queued != message.message_id);
-                    self.drop_if_empty(&message.session_id);
+                    self.settle(&message.session_id);
                 }
             }
             Record::Recent { session, messages } => {
@@ -136,7 +146,8 @@ impl Ledger {
             undelivered: self.undelivered.take(),
             ..Recovery::default()
         };
-        for (id, session) in self.by_use() {
+        let resting = self.unpacked();
+        for (id, session) in self.by_use(&resting) {
             recovery.sessions.extend(session.remembered.clone());
             for turn in &session.turns {
                 match turn {
@@ -146,7 +157,7 @@ impl Ledger {
             }
             recovery.queued.extend(session.queued.iter().map(|message| refer(id, message)));
             if !session.recent.is_empty() {
-                recovery.recent.push((id.clone(), session.recent.iter().cloned().collect()));
+                recovery.recent.push((id.to_owned(), session.recent.iter().cloned().collect()));
             }
         }
         recovery
@@ -165,7 +176,8 @@ impl Ledger {
 
     fn records(&self) -> Vec<Record> {
         let mut records: Vec<_> = self.runs.iter().cloned().map(Record::Run).collect();
-        for (id, session) in self.by_use() {
+        let resting = self.unpacked();
+        for (id, session) in self.by_use(&resting) {
             records.extend(session.remembered.clone().map(Record::Session));
             records.extend(session.turns.iter().map(|turn| match turn {
                 Turn::Open(turn) => Record::TurnOpened(turn.clone()),
@@ -175,24 +187,49 @@ impl Ledger {
             if !session.recent.is_empty() || !session.turns.is_empty() {
                 // After the turns: it replaces what they added.
                 let messages = session.recent.iter().cloned().collect();
-                records.push(Record::Recent { session: id.clone(), messages });
+                records.push(Record::Recent { session: id.to_owned(), messages });
             }
         }
         records.extend(self.undelivered.map(Record::Undelivered));
         records
     }
 
+    /// The session is over, and is packed as soon as it owes nothing.
+    pub fn rest(&mut self, id: &str) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.at_rest = true;
+            self.settle(id);
+        }
+    }
+
+    /// So are all: no process of theirs lives any more.
+    pub fn all_rest(&mut self) {
+        for id in self.sessions.keys().cloned().collect::<Vec<_>>() {
+            self.rest(&id);
+        }
+    }
+
     /// Sessions, the one unused for longest first.
-    fn by_use(&self) -> Vec<(&String, &Session)> {
-        let mut sessions: Vec<_> = self.sessions.iter().collect();
+    fn by_use<'a>(&'a self, resting: &'a [(&str, Session)]) -> Vec<(&'a str, &'a Session)> {
+        let lively = self.sessions.iter().map(|(id, session)| (id.as_str(), &**session));
+        let resting = resting.iter().map(|(id, session)| (*id, session));
+        let mut sessions: Vec<_> = lively.chain(resting).collect();
         sessions.sort_unstable_by_key(|(_, session)| session.used);
         sessions
     }
 
+    fn unpacked(&self) -> Vec<(&str, Session)> {
+        let unpack = |(id, packed)| Some((id, resting::unpack(id, packed)?));
+        self.resting.iter().filter_map(unpack).collect()
+    }
+
+    /// The session, up and about.
     fn session(&mut self, id: &str) -> &mut Session {
-        let now = self.now;
         if !self.sessions.contains_key(id) {
-            self.sessions.insert(id.to_owned(), Session { used: now, ..Session::default() });
+            let known = self.resting.get(id).and_then(|packed| resting::unpack(id, packed));
+            self.resting.remove(id);
+            let session = known.unwrap_or_else(|| Session { used: self.now, ..Session::default() });
+            self.sessions.insert(id.to_owned(), Box::new(session));
         }
         self.sessions.get_mut(id).expect("inserted above")
     }
@@ -204,13 +241,15 @@ impl Ledger {
         let now = self.now;
         let session = self.session(&info.session_id);
         session.used = now;
+        session.at_rest = false;
         let new = session.remembered.replace(info).is_none();
         self.remembered += usize::from(new);
         if self.remembered > MOST_SESSIONS {
-            let oldest = (self.sessions.iter())
+            let lively = (self.sessions.iter())
                 .filter(|(_, session)| session.remembered.is_some())
-                .min_by_key(|(_, session)| session.used)
-                .map(|(id, _)| id.clone());
+                .map(|(id, session)| (session.used, id.as_str()));
+            let resting = self.resting.iter().map(|(id, packed)| (resting::used(packed), id));
+            let oldest = lively.chain(resting).min().map(|(_, id)| id.to_owned());
             if let Some(oldest) = oldest {
                 self.forget(&oldest);
             }
@@ -218,12 +257,12 @@ impl Ledger {
     }
 
     fn forget(&mut self, id: &str) {
-        if let Some(session) = self.sessions.get_mut(id) {
-            self.remembered -= usize::from(session.remembered.take().is_some());
-            self.recent -= session.recent.len();
-            session.recent = VecDeque::new();
-            self.drop_if_empty(id);
-        }
+        let session = self.session(id);
+        let known = session.remembered.take().is_some();
+        let recent = std::mem::take(&mut session.recent).len();
+        self.remembered -= usize::from(known);
+        self.recent -= recent;
+        self.settle(id);
     }
 
     fn open(&mut self, turn: OpenTurn) {
@@ -259,7 +298,7 @@ impl Ledger {
                 self.turns += 1;
             }
         }
-        self.drop_if_empty(&id);
+        self.settle(&id);
     }
 
     fn confirm(&mut self, message: &MessageRef) {
@@ -271,20 +310,28 @@ impl Ledger {
                 // A session that is only remembered keeps no room for turns.
                 session.turns = Vec::new();
             }
-            self.drop_if_empty(&message.session_id);
+            self.settle(&message.session_id);
         }
     }
 
-    /// A session that is not remembered and owes nothing leaves no trace.
-    fn drop_if_empty(&mut self, id: &str) {
-        if let Some(session) = self.sessions.get(id)
-            && session.remembered.is_none()
-            && session.turns.is_empty()
-            && session.queued.is_empty()
-        {
-            self.recent -= session.recent.len();
-            self.sessions.remove(id);
+    /// A session that owes nothing leaves no trace if it is not remembered, and is
+    /// packed if it is over.
+    fn settle(&mut self, id: &str) {
+        let Some(session) = self.sessions.get(id) else { return };
+        if !session.turns.is_empty() || !session.queued.is_empty() {
+            return;
         }
+        if session.remembered.is_none() {
+            self.recent -= session.recent.len();
+        } else if session.at_rest
+            && let Some(packed) = resting::pack(session)
+        {
+            self.resting.push(id, &packed);
+        } else {
+            return;
+        }
+        self.sessions.remove(id);
+        resident::shrink(&mut self.sessions);
     }
 
     /// Runs once in a thousand records at most: it makes that much room.
@@ -292,16 +339,34 @@ impl Ledger {
         if self.recent <= MOST_RECENT_IN_ALL + MOST_RECENT {
             return;
         }
-        let mut sessions: Vec<_> = self.sessions.values_mut().collect();
-        sessions.sort_unstable_by_key(|session| std::cmp::Reverse(session.used));
-        self.recent = 0;
-        for session in sessions {
-            let keep = RECENT_WHEN_FULL.min(MOST_RECENT_IN_ALL - self.recent);
-            let surplus = session.recent.len().saturating_sub(keep);
-            session.recent.drain(..surplus);
-            session.recent.shrink_to_fit();
-            self.recent += session.recent.len();
+        let resting = self.unpacked();
+        let mut room = MOST_RECENT_IN_ALL;
+        let mut keeps = HashMap::new();
+        for (id, session) in self.by_use(&resting).into_iter().rev() {
+            let keep = session.recent.len().min(RECENT_WHEN_FULL).min(room);
+            keeps.insert(id.to_owned(), keep);
+            room -= keep;
         }
+        let mut trimmed = Packed::default();
+        for (id, mut session) in resting {
+            session.keep_recent(keeps[id]);
+            if let Some(packed) = resting::pack(&session) {
+                trimmed.push(id, &packed);
+            }
+        }
+        self.resting = trimmed;
+        for (id, session) in &mut self.sessions {
+            session.keep_recent(keeps[id]);
+        }
+        self.recent = MOST_RECENT_IN_ALL - room;
+    }
+}
+
+impl Session {
+    fn keep_recent(&mut self, newest: usize) {
+        let surplus = self.recent.len().saturating_sub(newest);
+        self.recent.drain(..surplus);
+        self.recent.shrink_to_fit();
     }
 }
 

@@ -117,6 +117,11 @@ impl Mailbox {
         }
     }
 
+    /// The session is over: see [`Ledger::rest`].
+    pub(super) fn session_rests(&self, session_id: &str) {
+        self.lock().ledger.rest(session_id);
+    }
+
     /// The sync that was under way is done.
     pub(super) fn synced(&self, result: std::io::Result<Synced>) {
         self.lock().news.synced = Some(result);

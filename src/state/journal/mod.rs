@@ -157,6 +157,14 @@ impl Journal {
         self.post(Urgency::Soon, || Record::SessionForgotten { session: session_id.to_owned() });
     }
 
+    /// The session is over, and nothing more will be said of it unless it is made
+    /// again. Nothing is written: it only takes less memory then.
+    pub fn session_rests(&self, session_id: &str) {
+        if let Some(shared) = &self.0 {
+            shared.mailbox.session_rests(session_id);
+        }
+    }
+
     /// What this shutdown could not deliver; told at the next start.
     pub fn undelivered(&self, undelivered: Undelivered) {
         self.post(Urgency::Now, || Record::Undelivered(undelivered));
@@ -252,6 +260,7 @@ pub fn read(bytes: &[u8]) -> Recovery {
 fn begin_run(ledger: &mut Ledger, run: Run) -> Recovery {
     let recovery = ledger.recover();
     ledger.apply(Record::Run(run));
+    ledger.all_rest();
     recovery
 }
 

@@ -23,6 +23,7 @@ use rustix::process::{Signal, WaitOptions, WaitStatus, kill_process, wait, waitp
 
 use super::orphans::{Belongs, Orphan, Orphans, Sorted};
 use super::procfs;
+use crate::resident;
 use crate::wake::Waker;
 
 /// A handle on the table of watched children. Cheap to clone.
@@ -153,6 +154,7 @@ impl Reaper {
         let status = ExitStatus::from_raw(status.as_raw());
         table.orphans.forget(pid);
         if let Some(slot) = table.watched.remove(&pid) {
+            resident::shrink(&mut table.watched);
             if let Some(slot) = slot.upgrade() {
                 slot.end(status);
             }

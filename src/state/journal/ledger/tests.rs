@@ -41,7 +41,7 @@ fn an_unknown_session_that_owes_nothing_leaves_no_trace() {
         session("u"),
         Record::SessionForgotten { session: "u".into() },
     ]);
-    assert!(ledger.sessions.is_empty());
+    assert!(ledger.sessions.is_empty() && ledger.resting.len() == 0);
     assert_eq!((ledger.remembered, ledger.turns, ledger.recent), (0, 0, 0));
 }
 
@@ -105,4 +105,63 @@ fn a_snapshot_says_all_of_it() {
     let mut again = folded(ledger.records());
     assert_eq!(again.snapshot(), ledger.snapshot());
     assert_eq!(again.recover(), ledger.recover());
+}
+
+#[test]
+fn a_session_that_rests_is_packed_and_loses_nothing() {
+    let uncertain = Record::Session(RememberedSession {
+        session_id: "b".into(),
+        endpoint_id: "e".into(),
+        user_id: "ü\"".into(),
+        prompt_profile: Some("p".into()),
+        uncertain: true,
+    });
+    let records = [session("a"), uncertain, opened("a", "1"), ended("a", "1"), opened("b", "2")];
+    let [mut ledger, mut restless] = [0, 1].map(|_| folded(records.clone()));
+    ledger.rest("a");
+    assert_eq!(ledger.resting.len(), 0, "its end is not confirmed");
+    let confirmed = Record::TurnConfirmed(message("a", "1"));
+    for ledger in [&mut ledger, &mut restless] {
+        ledger.apply(confirmed.clone());
+    }
+    assert_eq!((ledger.resting.len(), ledger.sessions.len()), (1, 1));
+    assert_eq!(ledger.recover(), restless.recover());
+
+    // The next process is told the same, and takes up where this one ended.
+    let mut next = folded(ledger.records());
+    next.all_rest();
+    assert_eq!((next.resting.len(), next.sessions.len()), (1, 1), "b owes a turn's end");
+    for ledger in [&mut next, &mut restless] {
+        ledger.apply(opened("a", "3"));
+    }
+    assert_eq!(next.resting.len(), 0);
+    assert_eq!(next.recover(), restless.recover());
+    next.apply(Record::SessionForgotten { session: "a".into() });
+    assert_eq!((next.remembered, next.turns, next.recent), (1, 2, 1));
+}
+
+#[test]
+fn sessions_that_rest_are_forgotten_like_others() {
+    let mut ledger = folded((0..MOST_SESSIONS).map(|number| session(&format!("s{number}"))));
+    ledger.all_rest();
+    assert_eq!(ledger.resting.len(), MOST_SESSIONS);
+    ledger.apply(session("new"));
+    let sessions = ledger.recover().sessions;
+    assert_eq!((sessions.len(), sessions[0].session_id.as_str()), (MOST_SESSIONS, "s1"));
+}
+
+#[test]
+fn the_ids_of_sessions_that_rest_are_bounded_like_those_of_others() {
+    let mut ledger = folded((1..=100).map(|number| session(&format!("s{number}"))));
+    for number in 1..=MOST_RECENT_IN_ALL + MOST_RECENT {
+        let (id, number) = (format!("s{}", number % 100 + 1), number.to_string());
+        ledger.apply(opened(&id, &number));
+        ledger.apply(ended(&id, &number));
+        ledger.apply(Record::TurnConfirmed(message(&id, &number)));
+        ledger.rest(&id);
+    }
+    assert_eq!((ledger.recent, ledger.sessions.len()), (MOST_RECENT_IN_ALL + MOST_RECENT, 0));
+    ledger.apply(opened("s7", "one more"));
+    assert_eq!(ledger.recent, 100 * RECENT_WHEN_FULL);
+    assert!(ledger.recover().recent.iter().all(|(_, ids)| ids.len() == RECENT_WHEN_FULL));
 }
