@@ -10,6 +10,9 @@
 
 #![expect(unsafe_code, reason = "an allocator's interface is unsafe, whatever it does")]
 
+#[cfg(target_env = "gnu")]
+mod c_library;
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,16 +69,6 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
-/// What the C library takes for itself comes from one heap as well, instead of one
-/// for every few threads. To be said before there is a second thread.
-pub fn begin() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it sets a number.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-    }
-}
-
 /// Gives the pages of the heap in which nothing lives back to the system; they come
 /// again, empty, when they are needed. Takes some milliseconds for a large heap.
 ///
@@ -119,12 +112,6 @@ pub fn give_back() {
     CLOSED.store(false, Ordering::Relaxed);
     // SAFETY: only what is not in use is given back.
     unsafe { heap.trim(0) };
-    drop(heap);
-    #[cfg(target_env = "gnu")]
-    // SAFETY: as above, of the C library's own heap.
-    unsafe {
-        libc::malloc_trim(0);
-    }
 }
 
 /// In the first bytes of an idle piece, while it is taken.

@@ -13,6 +13,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 
 #[cfg(target_os = "linux")]
+use rustix::mm::{Advice, madvise};
+
+#[cfg(target_os = "linux")]
 use crate::threads::STACK;
 
 thread_local! {
@@ -43,7 +46,7 @@ pub fn give_back_stack() {
         if start < end {
             // Below everything this thread has on its stack: nobody reads it
             // before writing it again.
-            advise(start, end);
+            advise(start, end, Advice::LinuxDontNeed);
         }
     }
 }
@@ -72,12 +75,6 @@ pub fn shrink<K: Eq + Hash, V, S: BuildHasher>(table: &mut HashMap<K, V, S>) {
     }
 }
 
-/// To be said before there is a second thread.
-pub fn begin() {
-    #[cfg(target_os = "linux")]
-    crate::memory::begin();
-}
-
 /// Gives back what of the heap is idle. Takes some milliseconds where that is much.
 pub fn give_back_heap() {
     #[cfg(target_os = "linux")]
@@ -91,7 +88,9 @@ pub fn give_back_code() {
         let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
         let Ok(maps) = first_maps() else { return };
         for (start, end) in unwritten(&maps, &program.to_string_lossy()) {
-            advise(start, end);
+            // Where it lies in huge pages it would come again whole, two megabytes at once.
+            advise(start, end, Advice::LinuxNoHugepage);
+            advise(start, end, Advice::LinuxDontNeed);
         }
     }
 }
@@ -132,10 +131,9 @@ fn unwritten(maps: &str, program: &str) -> Vec<(usize, usize)> {
 }
 
 #[cfg(target_os = "linux")]
-// What it keeps on the stack must be little.
+#[expect(clippy::inline_always, reason = "what it keeps on the stack must be little")]
 #[inline(always)]
-fn advise(start: usize, end: usize) {
-    use rustix::mm::{Advice, madvise};
+fn advise(start: usize, end: usize, advice: Advice) {
     let place = std::ptr::with_exposed_provenance_mut(start);
     // SAFETY: the range is either stack that nothing is kept in (`unused_stack`:
     // below the frames of this very thread, above the end of its stack, which
@@ -143,7 +141,7 @@ fn advise(start: usize, end: usize) {
     // written (`unwritten`), which read the same when they come again.
     #[expect(unsafe_code, reason = "no safe crate gives memory back")]
     // Refused, it stays.
-    let _ = unsafe { madvise(place, end - start, Advice::LinuxDontNeed) };
+    let _ = unsafe { madvise(place, end - start, advice) };
 }
 
 #[cfg(all(test, target_os = "linux"))]

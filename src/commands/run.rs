@@ -12,7 +12,6 @@ use crate::agent::process::original::Original;
 use crate::agent::process::reaper::Reaper;
 use crate::config::{Config, Options};
 use crate::logging::{self, LogFormat};
-use crate::resident;
 use crate::runtime::{self, Runtime, StartError};
 
 /// Run the gateway until it is told to stop.
@@ -54,7 +53,6 @@ fn level(word: &str) -> Result<log::LevelFilter, String> {
 /// Runs the command: 0 after a clean stop, 78 bad configuration, 69 another one
 /// holds the lock, 70 the system refused something.
 pub fn run(arguments: &Run) -> u8 {
-    resident::begin();
     let loaded = match super::load(arguments.config.as_deref(), Options::default()) {
         Ok(loaded) => loaded,
         Err(code) => return code,

@@ -69,11 +69,11 @@ pub fn of_child(
     let absent = [("TERM", "dumb"), ("LANG", "C.UTF-8")].map(|(n, v)| (n.into(), v.into()));
     let all = absent.into_iter().chain(inherited).chain(configured).chain(given);
     let mark = (Mark::VARIABLE.into(), rules.mark.as_str().into());
-    let mut variables: Vec<(OsString, OsString)> = std::iter::once(mark)
-        .chain(all.filter(|(name, _)| !is_same(name, Mark::VARIABLE)))
-        .map(|(name, value)| (name, without_nul(value)))
-        .collect();
-    // Sorted in place: a session's start should leave little behind on the heap.
+    let all = std::iter::once(mark).chain(all.filter(|(name, _)| !is_same(name, Mark::VARIABLE)));
+    // In place, and with room from the beginning: what grows for each start of a
+    // process leaves holes on the heap.
+    let mut variables = Vec::with_capacity(128);
+    variables.extend(all.map(|(name, value)| (name, without_nul(value))));
     variables[1..].sort_by(|(one, _), (other, _)| key(one).cmp(&key(other)));
     variables.dedup_by(|later, earlier| {
         let same = key(&later.0) == key(&earlier.0);

@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,10 @@ use super::mark::Mark;
 use crate::agent::executable::{DEFAULT_PATH, is_allowed, is_path, spellings};
 use crate::config::{Endpoint, Program};
 use crate::sandbox::SandboxPlan;
+
+/// This process's own environment, which nothing in it changes.
+static INHERITED: LazyLock<Vec<(OsString, OsString)>> =
+    LazyLock::new(|| std::env::vars_os().collect());
 
 /// One child, decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +99,7 @@ impl SpawnPlan {
     /// # Errors
     /// When the directory or the command is not there; in words for the user.
     pub fn new(request: &Request) -> Result<Self, PlanError> {
-        Self::with_environment(request, std::env::vars_os())
+        Self::with_environment(request, INHERITED.iter().cloned())
     }
 
     fn with_environment(

@@ -263,9 +263,13 @@ fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((ours, theirs))
 }
 
+/// Room for an order as most are, in bytes: one that grows leaves holes on the heap.
+const USUAL: usize = 8 * 1024;
+
 /// The order as it goes over the socket.
 fn encode(order: &Told<'_>) -> Result<Vec<u8>, LaunchError> {
-    let mut bytes = vec![0; HEADER];
+    let mut bytes = Vec::with_capacity(USUAL);
+    bytes.resize(HEADER, 0);
     serde_json::to_writer(&mut bytes, order)
         .map_err(|error| LaunchError::Broken { source: error.into() })?;
     let length = bytes.len() - HEADER;

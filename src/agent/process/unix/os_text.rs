@@ -1,6 +1,7 @@
 //! Paths and variables as JSON, whatever bytes they hold: a string where they
 //! are UTF-8, an array of bytes where not.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -8,25 +9,25 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Text {
-    Plain(String),
-    Bytes(Vec<u8>),
+enum Text<'a> {
+    Plain(Cow<'a, str>),
+    Bytes(Cow<'a, [u8]>),
 }
 
-impl From<&OsStr> for Text {
-    fn from(text: &OsStr) -> Self {
+impl<'a> From<&'a OsStr> for Text<'a> {
+    fn from(text: &'a OsStr) -> Self {
         match text.to_str() {
-            Some(plain) => Self::Plain(plain.to_owned()),
-            None => Self::Bytes(text.as_bytes().to_owned()),
+            Some(plain) => Self::Plain(plain.into()),
+            None => Self::Bytes(text.as_bytes().into()),
         }
     }
 }
 
-impl From<Text> for OsString {
-    fn from(text: Text) -> Self {
+impl From<Text<'_>> for OsString {
+    fn from(text: Text<'_>) -> Self {
         match text {
-            Text::Plain(plain) => plain.into(),
-            Text::Bytes(bytes) => Self::from_vec(bytes),
+            Text::Plain(plain) => plain.into_owned().into(),
+            Text::Bytes(bytes) => Self::from_vec(bytes.into_owned()),
         }
     }
 }
