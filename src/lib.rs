@@ -56,6 +56,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod files;
+mod futexes;
 pub mod hub;
 pub mod ids;
 pub mod logging;

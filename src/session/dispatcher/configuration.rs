@@ -6,6 +6,7 @@ use log::{info, warn};
 
 use super::{Dispatcher, by_id};
 use crate::config::{Config, Endpoint};
+use crate::futexes;
 use crate::logging::Quoted;
 use crate::protocol::inbound::ConfigUpdate;
 use crate::protocol::outbound;
@@ -69,6 +70,7 @@ impl Dispatcher {
         self.endpoints.retain(|id, _| disk.contains_key(id));
         self.pushed.retain(|id, _| disk.contains_key(id));
         let all = config.runtime != *self.runtime;
+        futexes::make_room(config.runtime.max_sessions);
         self.runtime = Arc::new(config.runtime);
         for (id, endpoint) in &disk {
             let endpoint = self.with_pushed(endpoint);

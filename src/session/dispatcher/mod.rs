@@ -28,6 +28,7 @@ use super::requests::{Request, Totals};
 use super::seen::History;
 use super::{notices, worker};
 use crate::config::{Config, Endpoint, Runtime};
+use crate::futexes;
 use crate::hub::HubEvent;
 use crate::hub::outbox::Outbox;
 use crate::logging::Quoted;
@@ -76,6 +77,7 @@ pub fn run(args: Args) {
     let (ended, ended_sessions) = unbounded();
     let (idle, idle_sessions) = bounded(1);
     let endpoints = by_id(&args.config);
+    futexes::make_room(args.config.runtime.max_sessions);
     let mut registry = Registry::default();
     for (session_id, identity, seen) in args.remembered {
         registry.remember(&session_id, &identity, &seen);
