@@ -5,7 +5,7 @@
 //! validation (see [`escape`](super::escape)). Content may come in pieces that
 //! are cut anywhere, also within a character.
 //!
-//! Cost: 3.4 instructions a byte for 80-byte lines, all of them in `escape`; some
+//! Cost: 2.6 instructions a byte for 80-byte lines, all of them in `escape`; some
 //! 4,000 for the envelope itself, half of them the timestamp and the ids.
 
 use std::fmt::Write as _;
