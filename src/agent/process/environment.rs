@@ -67,13 +67,14 @@ pub fn of_child(
     let given = rules.given.iter().map(|(name, value)| (OsString::from(name), value.clone()));
     let absent = [("TERM", "dumb"), ("LANG", "C.UTF-8")].map(|(n, v)| (n.into(), v.into()));
     let all = absent.into_iter().chain(inherited).chain(configured).chain(given);
+    let all = all.filter(|(name, _)| key(name) != Mark::VARIABLE);
+    let mut variables: Vec<(OsString, OsString)> = all.collect();
     // Of one name, the last one counts.
-    let mut variables: BTreeMap<OsString, (OsString, OsString)> =
-        all.map(|(name, value)| (key(&name), (name, value))).collect();
-    variables.remove(OsStr::new(Mark::VARIABLE));
+    variables.reverse();
+    variables.sort_by_cached_key(|(name, _)| key(name));
+    variables.dedup_by(|later, earlier| key(&later.0) == key(&earlier.0));
     let mark = (Mark::VARIABLE.into(), rules.mark.as_str().into());
-    let rest = variables.into_values();
-    std::iter::once(mark).chain(rest).map(|(name, value)| (name, without_nul(value))).collect()
+    std::iter::once(mark).chain(variables).map(|(name, value)| (name, without_nul(value))).collect()
 }
 
 /// Whether the system takes both for the same variable: on Windows `Path` is `PATH`.

@@ -9,6 +9,8 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use super::checksum;
+
 /// A longer line is damaged, in bytes of JSON: no record comes near it.
 const LONGEST: usize = 4 << 20;
 
@@ -24,7 +26,7 @@ pub fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
         return;
     }
     let json = &out[start + PREFIX..];
-    let (checksum, length) = (crc32fast::hash(json), json.len());
+    let (checksum, length) = (checksum::of(json), json.len());
     // Both are 8 digits: the prefix is filled exactly.
     let _ = write!(&mut out[start..start + PREFIX], "{checksum:08x} {length:08x} ");
     out.push(b'\n');
@@ -90,7 +92,7 @@ fn intact(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let checksum = hex(bytes.get(..8)?)?;
     let length = hex(bytes.get(9..17)?)? as usize;
     let json = bytes.get(18..)?.get(..length.min(LONGEST))?;
-    (crc32fast::hash(json) == checksum).then_some((json, 18 + length))
+    (checksum::of(json) == checksum).then_some((json, 18 + length))
 }
 
 #[cfg(test)]

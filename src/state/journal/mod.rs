@@ -13,6 +13,7 @@
 //! within a second. No failure of the disk is anybody else's: the ledger goes on
 //! in memory and is written whole when the disk works again.
 
+mod checksum;
 pub mod ledger;
 pub mod lines;
 mod mailbox;
