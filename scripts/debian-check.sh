@@ -293,7 +293,11 @@ for kind in "${wanted[@]}"; do
         under_systemd "$(base amd64)" "dpkg --install /root/first.deb" "dpkg --install /root/next.deb" \
             "dpkg --remove amurg-runtime" "dpkg --purge amurg-runtime"
         ;;
-    arm64) without_systemd "$(base arm64)" first.deb ;;
+    arm64)
+        "target/dist/amurg-runtime-$(version)-aarch64-unknown-linux-musl" version >/dev/null 2>&1 \
+            || missing "a processor or an emulator for arm64" "apt-get install qemu-user-static binfmt-support"
+        without_systemd "$(base arm64)" first.deb
+        ;;
     rpm)
         # Debian's rpm knows no packages of this root, so nothing is required of it.
         under_systemd "$(base amd64)" "rpm --install --nodeps /root/first.rpm" \
