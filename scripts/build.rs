@@ -6,19 +6,22 @@ use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=scripts/build.rs");
-    // What is named and not there would make every build a new one.
-    for path in [".git/HEAD", ".git/refs/heads"] {
-        if Path::new(path).exists() {
+    // Git knows where they are: not below `.git` in a further working tree.
+    for path in ["HEAD", "refs/heads"] {
+        let path = git(&["rev-parse", "--git-path", path]);
+        // What is named and not there would make every build a new one.
+        if let Some(path) = path.filter(|path| Path::new(path).exists()) {
             println!("cargo:rerun-if-changed={path}");
         }
     }
-    let commit = Command::new("git")
-        .args(["rev-parse", "--short=12", "HEAD"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())
-        .and_then(|output| String::from_utf8(output.stdout).ok())
-        .map_or_else(|| "release".into(), |commit| commit.trim().to_owned());
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "release".into());
     println!("cargo:rustc-env=AMURG_COMMIT={commit}");
     println!("cargo:rustc-env=AMURG_TARGET={}", std::env::var("TARGET").unwrap_or_default());
+}
+
+/// What git says, where there is git and a repository.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| said.trim().to_owned())
 }

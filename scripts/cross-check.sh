@@ -33,7 +33,7 @@ linux() { # linux TARGET
     fi
     built=$(stat -c %s "$binary" | awk '{printf "static, %.2f MB", $1 / 1e6}')
     if ! "$binary" version >/dev/null 2>&1; then
-        row "$target" "$built" "not here: no processor or emulator for it"
+        row "$target" "$built" "not here: no emulator for it (apt-get install qemu-user-static binfmt-support)"
         return
     fi
     if run=$(stories "$binary" "$logs/$target.run"); then

@@ -190,7 +190,7 @@ under_systemd() { # under_systemd ROOT FIRST NEXT REMOVE PURGE
     expect "status, told as root" inside amurg-runtime status --config /etc/amurg/config.json
     expect "a turn with node, and its JIT" turn node \
         "let n = 0; for (let i = 0; i < 3e7; i++) n = (n + i) % 1000003; console.log('node', n > 0)" "node true"
-    expect "a turn in a cage" turn caged "echo in >f && cat f; cat /etc/amurg/config.json /var/lib/dpkg/status; echo \$?" 1
+    expect "a turn in a cage" turn caged "echo in >f && cat f; cat /etc/amurg/config.json /var/lib/dpkg/status 2>&1; echo \$?" 1
     expect "and what it writes is there" grep -qx in "$work/heard"
     expect "the service's view of /etc is read-only" turn shell "touch /etc/x 2>&1 | grep -o 'Read-only file system'" "Read-only file system"
     before=$(main_pid)
@@ -293,7 +293,11 @@ for kind in "${wanted[@]}"; do
         under_systemd "$(base amd64)" "dpkg --install /root/first.deb" "dpkg --install /root/next.deb" \
             "dpkg --remove amurg-runtime" "dpkg --purge amurg-runtime"
         ;;
-    arm64) without_systemd "$(base arm64)" first.deb ;;
+    arm64)
+        "target/dist/amurg-runtime-$(version)-aarch64-unknown-linux-musl" version >/dev/null 2>&1 \
+            || missing "a processor or an emulator for arm64" "apt-get install qemu-user-static binfmt-support"
+        without_systemd "$(base arm64)" first.deb
+        ;;
     rpm)
         # Debian's rpm knows no packages of this root, so nothing is required of it.
         under_systemd "$(base amd64)" "rpm --install --nodeps /root/first.rpm" \

@@ -5,7 +5,7 @@
 # an empty root, with and without /proc, and whom it trusts there; the container's root file system under
 # bubblewrap, as PID 1 of a namespace and as the image's user: writable, read-only
 # without a volume, and with a configuration that it may not read.
-#   BUSYBOX=…     a static busybox for TARGET, the agent in there
+#   BUSYBOX=…     a static busybox for TARGET, the agent in there (default: Debian's)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/toolchain.sh
@@ -15,8 +15,27 @@ binary=target/dist/amurg-runtime-$(version)-$target
 [ -x "$binary" ] || missing "$binary" "make static TARGET=$target"
 [ "$(id -u)" = 0 ] || missing "root, for chroot and another user" "sudo scripts/places.sh"
 command -v bwrap >/dev/null || missing bubblewrap "apt-get install bubblewrap"
-busybox=${BUSYBOX:-$(command -v busybox || true)}
-[ -n "$busybox" ] || missing "a static busybox" "apt-get install busybox-static"
+architecture=amd64
+[ "${target%%-*}" != aarch64 ] || architecture=arm64
+"$binary" version >/dev/null 2>&1 \
+    || missing "a processor or an emulator for $target" "apt-get install qemu-user-static binfmt-support"
+busybox=${BUSYBOX:-}
+if [ -z "$busybox" ] && [ "$architecture" = "$(dpkg --print-architecture 2>/dev/null)" ]; then
+    busybox=$(command -v busybox || true)
+fi
+if [ -z "$busybox" ]; then
+    # Another processor's needs no installing, only unpacking.
+    apt=$toolchain/busybox-$architecture
+    busybox=$apt/bin/busybox
+    if ! [ -x "$busybox" ]; then
+        command -v apt-get >/dev/null || missing "a static busybox for $target" "BUSYBOX=… scripts/places.sh $target"
+        mkdir -p "$apt/lists/partial"
+        options=(-o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture" -o "Dir::State::lists=$apt/lists")
+        apt-get "${options[@]}" update -qq
+        (cd "$apt" && apt-get "${options[@]}" download busybox-static)
+        dpkg -x "$apt"/busybox-static_*.deb "$apt"
+    fi
+fi
 cargo build --quiet --no-default-features --example hub
 
 work=$(mktemp -d)

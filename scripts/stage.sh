@@ -43,7 +43,6 @@ doc=usr/share/doc/amurg-runtime
 put 0644 README.md "$doc/README.md"
 put 0644 CHANGELOG.md "$doc/CHANGELOG.md"
 put 0644 config.example.json "$doc/examples/config.json"
-put 0644 packaging/examples/echo_adapter.py "$doc/examples/echo_adapter.py"
 put 0644 packaging/systemd/README.md "$doc/systemd.md"
 put 0644 packaging/monitoring/README.md "$doc/monitoring.md"
 for example in packaging/examples/*; do

@@ -38,10 +38,19 @@ flags=(--locked --profile "$profile" --target "$target" "${features[@]}")
 # Nothing unwinds: a panic is told and aborts. Outlining gathers what many
 # functions have in common. Paths are shortened, and do not depend on the home.
 small="-C force-unwind-tables=no -C llvm-args=-enable-machine-outliner=always"
+if [ "$profile" = tiny ]; then
+    # What has a large frame stays a function: inside of another one it would make
+    # every access to that one's locals longer. Values of more than 16 bytes are
+    # moved by a call. And SHA-256, for a hash now and then, keeps its loop a loop.
+    small+=" -C llvm-args=-inline-max-stacksize=96 -C llvm-args=-max-store-memcpy=1"
+    small+=" -C llvm-args=-max-store-memset=1 -C llvm-args=-max-store-memmove=1"
+    small+=" --cfg sha2_backend_soft=\"compact\""
+fi
 remap="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src= --remap-path-prefix=$PWD="
 remap+=" --remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc"
 link="-C linker=rust-lld -C link-arg=--icf=all -C link-arg=-zpack-relative-relocs"
-std=("-Zbuild-std=std,panic_abort" -Zbuild-std-features=optimize_for_size)
+# Stripped, it has no symbols that a backtrace could name.
+std=("-Zbuild-std=std,panic_abort" "-Zbuild-std-features=optimize_for_size,backtrace-trace-only")
 # For the last step alone. Functions that differ in constants become one. And without
 # unwind tables a backtrace shows nothing: what the standard library calls for one
 # becomes a call of no effect, which keeps the unwinder out.

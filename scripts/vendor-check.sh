@@ -12,9 +12,15 @@ rm -rf "$root"
 mkdir -p "$root/source/.cargo" "$root/empty-home"
 # What git knows, as it stands: not what was built.
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$root/source"
-cargo vendor --locked --quiet "$root/source/vendor" >"$root/source/.cargo/config.toml"
-# Relative, so that the tree may lie anywhere.
-sed -i 's|^directory = .*|directory = "vendor"|' "$root/source/.cargo/config.toml"
+cargo vendor --locked --quiet "$root/source/vendor" >/dev/null
+# Relative, so that the tree may lie anywhere. What cargo itself prints is not, and
+# comes only when it may be loud.
+cat >"$root/source/.cargo/config.toml" <<'END'
+[source.crates-io]
+replace-with = "vendored"
+[source.vendored]
+directory = "vendor"
+END
 say "$(find "$root/source/vendor" -mindepth 1 -maxdepth 1 | wc -l) crates, $(du -sh "$root/source/vendor" | cut -f 1)"
 
 # Without a network where that can be had, without a registry in any case.

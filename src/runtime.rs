@@ -260,7 +260,6 @@ impl Runtime {
                     .watchdog
                     .handle()
                     .passed()
-                    .into_iter()
                     .map(|(reason, count)| (reason.name().into(), count))
                     .collect(),
             },

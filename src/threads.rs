@@ -35,7 +35,7 @@ pub fn spawn<T: Send + 'static>(
         resident::stack_begins();
         run()
     };
-    Builder::new().name(name.into()).stack_size(STACK).spawn(run)
+    start(name.into(), STACK, Box::new(run))
 }
 
 /// Starts a thread with [`LARGE_STACK`].
@@ -46,5 +46,15 @@ pub fn spawn_large<T: Send + 'static>(
     name: impl Into<String>,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    Builder::new().name(name.into()).stack_size(LARGE_STACK).spawn(run)
+    start(name.into(), LARGE_STACK, Box::new(run))
+}
+
+/// Boxed, because what the standard library does to start a thread is compiled
+/// anew for every function it is given: that came to as much as what they do.
+fn start<T: Send + 'static>(
+    name: String,
+    stack: usize,
+    run: Box<dyn FnOnce() -> T + Send>,
+) -> io::Result<JoinHandle<T>> {
+    Builder::new().name(name).stack_size(stack).spawn(run)
 }

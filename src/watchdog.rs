@@ -9,7 +9,6 @@
 
 mod deadlines;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -106,8 +105,8 @@ struct State {
     /// When the thread looks again by itself; `None`: when it is nudged.
     wakes_at: Option<Instant>,
     pings: Vec<Sender<()>>,
-    /// Deadlines that passed, by reason.
-    passed: BTreeMap<Reason, u64>,
+    /// Deadlines that passed, in the order of [`Reason::ALL`].
+    passed: [u64; Reason::ALL.len()],
     stopping: bool,
 }
 
@@ -165,9 +164,10 @@ impl WatchdogHandle {
         self.shared.lock().deadlines.forget(key);
     }
 
-    /// Deadlines that passed since the start, by reason.
-    pub fn passed(&self) -> BTreeMap<Reason, u64> {
-        self.shared.lock().passed.clone()
+    /// Deadlines that passed since the start, by reason; those with none are left out.
+    pub fn passed(&self) -> impl Iterator<Item = (Reason, u64)> {
+        let passed = self.shared.lock().passed;
+        Reason::ALL.into_iter().zip(passed).filter(|(_, count)| *count != 0)
     }
 
     /// Whether the thread answers before `deadline`: it is alive and not held up.
@@ -205,7 +205,7 @@ fn run(shared: &Shared, nudges: &Receiver<()>) {
             }
             let passed = state.deadlines.take_passed(Instant::now());
             for (deadline, _) in &passed {
-                *state.passed.entry(deadline.reason).or_default() += 1;
+                state.passed[deadline.reason as usize] += 1;
             }
             state.wakes_at = state.deadlines.next();
             (passed, std::mem::take(&mut state.pings), state.wakes_at)

@@ -66,6 +66,7 @@ if [ -n "$uninstall" ]; then
     fi
     if [ -n "$live" ] && [ -d /run/systemd/system ] && grep -q '/amurg-runtime\.service$' "$manifest"; then
         run systemctl --quiet disable --now amurg-runtime.service || true
+        run systemctl --quiet stop 'amurg-runtime@*.service' || true
     fi
     while IFS= read -r path; do
         if [ -e "$destdir$path" ]; then

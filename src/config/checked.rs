@@ -3,7 +3,6 @@
 //!
 //! What they mean together is not known here.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -120,38 +119,44 @@ pub struct Checked {
     pub place: Place,
     /// Its table.
     pub table: &'static Object,
-    entries: BTreeMap<&'static str, Entry>,
+    /// Few enough to be looked through.
+    entries: Vec<(&'static str, Entry)>,
 }
 
 impl Checked {
     /// Holding nothing yet.
     pub fn new(place: Place, table: &'static Object) -> Self {
-        Self { place, table, entries: BTreeMap::new() }
+        Self { place, table, entries: Vec::new() }
     }
 
-    /// Adds a field.
+    /// Adds a field, which is not there yet.
     pub fn insert(&mut self, name: &'static str, entry: Entry) {
-        self.entries.insert(name, entry);
+        debug_assert!(self.entry(name).is_none(), "{}.{name}", self.table.path);
+        self.entries.push((name, entry));
+    }
+
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|(key, _)| *key == name).map(|(_, entry)| entry)
     }
 
     /// Whether the field stands in the file, right or wrong.
     pub fn configured(&self, name: &str) -> bool {
-        self.entries.get(name).is_some_and(|entry| entry.configured)
+        self.entry(name).is_some_and(|entry| entry.configured)
     }
 
     /// Whether there is an entry, from the file or a default.
     pub fn has(&self, name: &str) -> bool {
-        self.entries.contains_key(name)
+        self.entry(name).is_some()
     }
 
     /// Whether a field stands in the file and is wrong.
     pub fn is_wrong(&self, name: &str) -> bool {
-        self.entries.get(name).is_some_and(|entry| entry.value.is_none())
+        self.entry(name).is_some_and(|entry| entry.value.is_none())
     }
 
     /// Where the field stands, or where it would.
     pub fn place_of(&self, name: &str) -> Place {
-        match self.entries.get(name) {
+        match self.entry(name) {
             Some(entry) => entry.place.clone(),
             None => self.place.member(name, self.place.offset),
         }
@@ -159,7 +164,7 @@ impl Checked {
 
     fn value(&self, name: &str) -> Option<&Value> {
         debug_assert!(self.table.field(name).is_some(), "{}.{name}", self.table.path);
-        self.entries.get(name)?.value.as_ref()
+        self.entry(name)?.value.as_ref()
     }
 
     /// A string.
@@ -271,8 +276,8 @@ impl Checked {
     pub fn variables(&self) -> Vec<String> {
         let mut names: Vec<String> = self
             .entries
-            .values()
-            .flat_map(|entry| match &entry.value {
+            .iter()
+            .flat_map(|(_, entry)| match &entry.value {
                 Some(Value::Text(text)) => text.variables.clone(),
                 Some(Value::Path(path)) => path.text.variables.clone(),
                 _ => Vec::new(),

@@ -50,5 +50,5 @@ fn converse(mut stream: &Stream, request: &Request) -> io::Result<Answer> {
     if BufReader::new(stream).read_line(&mut answer)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(serde_json::from_str(&answer)?)
+    Ok(Answer::read(&answer)?)
 }

@@ -73,7 +73,7 @@ pub enum Request {
 }
 
 /// What is answered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "answer")]
 pub enum Answer {
     /// To [`Request::Status`] and [`Request::WaitConnected`].
@@ -88,6 +88,32 @@ pub enum Answer {
         /// Why, for the person who asked.
         reason: String,
     },
+}
+
+impl Answer {
+    /// Reads an answer: its kind first, then what belongs to that kind. A derived
+    /// reader gathers the whole report in a tree before it knows the kind, by code of
+    /// its own for every type in it.
+    ///
+    /// # Errors
+    /// When it is no answer.
+    pub fn read(line: &str) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        struct Told {
+            answer: String,
+            #[serde(default)]
+            text: String,
+            #[serde(default)]
+            reason: String,
+        }
+        let told: Told = serde_json::from_str(line)?;
+        match told.answer.as_str() {
+            "status" => serde_json::from_str(line).map(|report| Self::Status(Box::new(report))),
+            "done" => Ok(Self::Done { text: told.text }),
+            "refused" => Ok(Self::Refused { reason: told.reason }),
+            other => Err(serde::de::Error::unknown_variant(other, &["status", "done", "refused"])),
+        }
+    }
 }
 
 /// Where a runtime with this state directory listens: systemd's runtime
@@ -168,3 +194,24 @@ impl std::fmt::Display for AskError {
 }
 
 impl std::error::Error for AskError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_is_read_as_it_was_written() {
+        let report = Report { version: "1.2".into(), pid: 7, ..Report::default() };
+        for answer in [
+            Answer::Status(Box::new(report)),
+            Answer::Done { text: "closed".into() },
+            Answer::Refused { reason: "no such session".into() },
+        ] {
+            let line = serde_json::to_string(&answer).unwrap();
+            assert_eq!(Answer::read(&line).unwrap(), answer, "{line}");
+        }
+        for line in ["{}", r#"{"answer":"perhaps"}"#, r#"{"answer":"status"}"#, "done", ""] {
+            assert!(Answer::read(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,7 +1,6 @@
 //! What there is to say about a configuration, as data: problems by place, facts
 //! by endpoint. How it looks is not known here.
 
-use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -322,18 +321,18 @@ impl Looking<'_> {
         }
         let list = security.place_of("allowed_paths");
         let place = |index| Place { path: format!("{}[{index}]", list.path), ..list.clone() };
-        let mut real = BTreeSet::new();
+        let mut real = Vec::new();
         for (index, path) in allowed.iter().enumerate() {
             match files::real(path) {
                 Ok(found) if found == *path => {
                     self.warn_of_secrets(&place(index), path, runtime);
-                    real.insert(found);
+                    real.push(found);
                 }
                 // Whoever may write where the link lies could lead it elsewhere.
                 Ok(found) => {
                     let message = format!("the path {path:?} is, or lies behind, a symbolic link");
                     self.error(&place(index), message, &format!("write {found:?} instead"));
-                    real.insert(found);
+                    real.push(found);
                 }
                 Err(error) => {
                     let message = format!("the path {path:?} cannot be used: {error}");

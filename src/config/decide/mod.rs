@@ -8,7 +8,7 @@ mod endpoint;
 mod hub;
 mod runtime;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl Decider<'_, '_> {
             let message = "is another name of `endpoints`, and both are there";
             self.findings.error(&root.place_of("agents"), message, "put all of them into one list");
         }
-        let mut ids: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut ids: HashMap<&str, &str> = HashMap::new();
         let mut read = Vec::new();
         for checked in ["endpoints", "agents"].into_iter().flat_map(|key| root.objects(key)) {
             let decided = self.endpoint(checked);

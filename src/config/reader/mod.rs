@@ -3,8 +3,6 @@
 
 mod scalars;
 
-use std::collections::BTreeMap;
-
 use jsonc_parser::ast;
 use jsonc_parser::common::Ranged;
 
@@ -95,17 +93,15 @@ impl Reader<'_, '_> {
         tree: &'t ast::Object<'_>,
         place: &Place,
     ) -> Vec<(&'t str, usize, &'t ast::Value<'t>)> {
-        let mut seen = BTreeMap::new();
-        let mut members = Vec::with_capacity(tree.properties.len());
+        let mut members: Vec<(&str, usize, _)> = Vec::with_capacity(tree.properties.len());
         for property in &tree.properties {
             let (key, offset) = (property.name.as_str(), property.name.start());
-            if let Some(first) = seen.get(key) {
+            if let Some((_, first, _)) = members.iter().find(|(other, ..)| *other == key) {
                 let line = self.findings.source.position(*first).line;
                 let message = format!("is given twice, first in line {line}");
                 self.findings.error(&place.member(key, offset), message, "keep one of them");
                 continue;
             }
-            seen.insert(key, offset);
             members.push((key, offset, &property.value));
         }
         members

@@ -36,7 +36,7 @@ pub struct Service {
     directory: PathBuf,
     config: Option<PathBuf>,
     /// Credentials by name: where they come from, and the token in it.
-    credentials: BTreeMap<String, (PathBuf, Option<Secret>)>,
+    credentials: Vec<(String, PathBuf, Option<Secret>)>,
     /// What is hidden from it.
     view: View,
 }
@@ -114,7 +114,7 @@ impl Service {
             if let Some((name, path)) = credential.split_once(':') {
                 // Systemd hands it over as root: it is read before anybody is become.
                 let token = token::read(Path::new(path)).ok();
-                service.credentials.insert(name.to_owned(), (path.into(), token));
+                service.credentials.push((name.to_owned(), path.into(), token));
             }
         }
         service.config = unit.last("ExecStart").and_then(configuration);
@@ -128,7 +128,7 @@ impl Service {
             variables: BTreeMap::new(),
             directory: "/".into(),
             config: None,
-            credentials: BTreeMap::new(),
+            credentials: Vec::new(),
             view,
         };
         service.set("PATH", PATH.to_owned());
@@ -190,7 +190,7 @@ impl Service {
 
     /// Whether the token comes from where only systemd and root may look.
     pub fn hides_token(&self) -> bool {
-        self.credentials.values().any(|(_, token)| token.is_none()) && !self.is_seen_truly()
+        self.credentials.iter().any(|(.., token)| token.is_none()) && !self.is_seen_truly()
     }
 
     /// How it sees a path.
@@ -272,9 +272,10 @@ impl Environment for Service {
 
     fn credential(&self, name: &str) -> Result<Secret, TokenError> {
         token::credential(name, Some("/".into()))?;
-        match self.credentials.get(name) {
-            Some((_, Some(token))) => Ok(token.clone()),
-            Some((path, None)) => token::read(path),
+        // Of one name, the last one counts.
+        match self.credentials.iter().rfind(|(other, ..)| other == name) {
+            Some((_, _, Some(token))) => Ok(token.clone()),
+            Some((_, path, None)) => token::read(path),
             None => Err(TokenError::NoCredentials),
         }
     }
