@@ -84,7 +84,7 @@ pub fn give_back() {
         let place = unsafe { heap.malloc(size, align_of::<Piece>()) };
         if place.is_null() {
             // In small steps: each piece keeps the pages at both of its ends.
-            size -= size / 8;
+            size -= size / 64;
             continue;
         }
         #[expect(clippy::cast_ptr_alignment, reason = "it was asked for with this alignment")]

@@ -5,15 +5,15 @@
 //! a secret: a process may drop it, and one that forges it only offers itself.
 //! So a strange mark says nothing, unless it is one that is in use here.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ids::process_nonce;
 
 /// The texts of the marks that somebody holds.
-static IN_USE: LazyLock<Mutex<HashSet<Box<str>>>> = LazyLock::new(Mutex::default);
+static IN_USE: Mutex<BTreeSet<Box<str>>> = Mutex::new(BTreeSet::new());
 
 /// `<nonce of the runtime>.<number of the session>`. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +48,7 @@ impl Drop for Text {
     }
 }
 
-fn in_use() -> MutexGuard<'static, HashSet<Box<str>>> {
+fn in_use() -> MutexGuard<'static, BTreeSet<Box<str>>> {
     // Every change is one step: a panic leaves nothing half done.
     IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
 }
