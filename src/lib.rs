@@ -35,7 +35,8 @@
 //! | [`watchdog`] | one heap of deadlines, one thread |
 //! | [`control`] | the local socket that `status` asks |
 //! | [`runtime`] | puts the boxes together |
-//! | [`resident`] | memory that was used once and goes back |
+//! | [`resident`] | memory that was used once and goes back; beside it `memory`, the heap, and `packed`, many small records in one piece |
+//! | [`threads`] | how threads are made; beside it `futexes`, the kernel's room for those that wait |
 //! | [`loopback`] | a small hub in-process: `try` uses it, so do the tests |
 //!
 //! # Other systems

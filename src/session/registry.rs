@@ -123,10 +123,10 @@ impl<H> Registry<H> {
 
     /// Enters a session that was started. What it took in earlier lives it has taken.
     pub fn insert(&mut self, session_id: Arc<str>, mut live: Live<H>) {
-        if let Some(earlier) = self.ended.get(&session_id).and_then(Ended::unpack) {
-            live.seen = History::unpack(earlier.seen);
-            self.ended.remove(&session_id);
+        if let Some(ended) = self.ended.get(&session_id).and_then(Ended::unpack) {
+            live.seen = History::unpack(ended.seen);
         }
+        self.ended.remove(&session_id);
         self.live.insert(session_id, Box::new(live));
     }
 
