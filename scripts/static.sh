@@ -2,7 +2,7 @@
 # Builds a static musl binary into target/dist/amurg-runtime-VERSION-TARGET[-plain].
 #   scripts/static.sh [TARGET]      TARGET: x86_64-unknown-linux-musl (default), aarch64-unknown-linux-musl
 #   FEATURES=plain                  without TLS: ws:// and http:// only, no C compiler needed;
-#                                   as small as can be, at three times the CPU per byte
+#                                   as small as can be, at twice the CPU per byte
 #   STD=prebuilt                    rustup's standard library, a fifth larger; default: source
 #                                   where its source can be had
 set -euo pipefail

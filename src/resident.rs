@@ -85,9 +85,11 @@ pub fn give_back_heap() {
 pub fn give_back_code() {
     #[cfg(target_os = "linux")]
     {
+        use std::io::BufRead;
         let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
-        let Ok(maps) = first_maps() else { return };
-        for (start, end) in unwritten(&maps, &program.to_string_lossy()) {
+        let Ok(maps) = std::fs::File::open("/proc/self/maps") else { return };
+        let maps = std::io::BufReader::new(maps).lines().map_while(Result::ok);
+        for (start, end) in unwritten(maps, &program.to_string_lossy()) {
             // Where it lies in huge pages it would come again whole, two megabytes at once.
             advise(start, end, Advice::LinuxNoHugepage);
             advise(start, end, Advice::LinuxDontNeed);
@@ -95,25 +97,19 @@ pub fn give_back_code() {
     }
 }
 
-/// The first lines of `/proc/self/maps`: the program's own come first.
-#[cfg(target_os = "linux")]
-fn first_maps() -> std::io::Result<String> {
-    use std::io::Read;
-    let mut maps = vec![0; 4096];
-    let length = std::fs::File::open("/proc/self/maps")?.read(&mut maps)?;
-    maps.truncate(length);
-    Ok(String::from_utf8_lossy(&maps).into_owned())
-}
-
 /// Where the program's code lies, and what lies before it in the file. Nothing
 /// ever writes there; what is relocated lies behind the code.
+/// A program with a loader comes first in the list; a static one, where it was put.
 #[cfg(target_os = "linux")]
-fn unwritten(maps: &str, program: &str) -> Vec<(usize, usize)> {
+fn unwritten(maps: impl Iterator<Item = String>, program: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
-    for line in maps.lines() {
+    for line in maps {
         let mut words = line.split_ascii_whitespace();
         let (Some(range), Some(rights)) = (words.next(), words.next()) else { break };
-        if words.nth(3) != Some(program) || !matches!(rights, "r--p" | "r-xp") {
+        if words.nth(3) != Some(program) {
+            continue;
+        }
+        if !matches!(rights, "r--p" | "r-xp") {
             break;
         }
         let hex = |digits: &str| usize::from_str_radix(digits, 16).ok();
@@ -176,7 +172,9 @@ mod tests {
 
     #[test]
     fn code_and_what_lies_before_it_is_never_written() {
+        let unwritten = |maps: &str, program| unwritten(maps.lines().map(String::from), program);
         let maps = "\
+            0800-1000 rw-p 00000000 00:00 0\n\
             1000-2000 r--p 00000000 08:01 7 /opt/amurg\n\
             2000-9000 r-xp 00001000 08:01 7 /opt/amurg\n\
             9000-a000 r--p 00008000 08:01 7 /opt/amurg\n\
