@@ -5,8 +5,8 @@
 //! as long as the session lives. What it needed of the heap lies idle between what
 //! is still used. What a start, or a crowd of sessions, needed of the program's code
 //! would stay for as long as the process does; the kernel keeps it in its page cache,
-//! where it can take it away when memory is short. Nothing here knows what for anything was needed. Linux only; elsewhere
-//! nothing is done.
+//! where it can take it away when memory is short. Nothing here knows what for anything
+//! was needed. Linux only, but for tables; elsewhere nothing is done.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -98,8 +98,8 @@ pub fn give_back_code() {
 }
 
 /// Where the program's code lies, and what lies before it in the file. Nothing
-/// ever writes there; what is relocated lies behind the code.
-/// A program with a loader comes first in the list; a static one, where it was put.
+/// ever writes there; what is relocated lies behind the code. A program with a loader
+/// comes first in the list; a static one, where it was put.
 #[cfg(target_os = "linux")]
 fn unwritten(maps: impl Iterator<Item = String>, program: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();

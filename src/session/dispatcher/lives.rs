@@ -1,6 +1,5 @@
 //! How a session begins, and what is done when it has ended.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -11,6 +10,7 @@ use super::{Dispatcher, Ended, Handle};
 use crate::config::Endpoint;
 use crate::logging::Quoted;
 use crate::protocol::inbound::{SessionCreate, UserMessage};
+use crate::resident;
 use crate::session::deadlines::Deadlines;
 use crate::session::event::{Ending, Event, Inbox};
 use crate::session::facts::Facts;
@@ -151,9 +151,7 @@ impl Dispatcher {
             live.handle
         });
         if let Some(handle) = itself.or_else(|| self.closing.remove(&number)) {
-            if self.closing.is_empty() {
-                self.closing = HashMap::new();
-            }
+            resident::shrink(&mut self.closing);
             // What came after its last look belongs to the session all the same.
             for event in handle.unread.try_iter() {
                 match *event {

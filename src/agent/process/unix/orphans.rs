@@ -11,6 +11,7 @@ use rustix::process::{Pid, getpid};
 
 use super::carried::{Carried, carried};
 use super::procfs::{self, Process};
+use crate::resident;
 
 /// One orphan, as it was when it was first seen.
 #[derive(Debug)]
@@ -95,10 +96,7 @@ impl Orphans {
     /// `pid` was reaped: the number may be another's from now on.
     pub fn forget(&mut self, pid: Pid) {
         self.0.remove(&pid);
-        // After a burst of thousands, give the room back.
-        if self.0.is_empty() && self.0.capacity() > 64 {
-            self.0 = HashMap::new();
-        }
+        resident::shrink(&mut self.0);
     }
 }
 
