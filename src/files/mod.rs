@@ -194,21 +194,28 @@ impl Files {
         if !table.end(&key, now) {
             return;
         }
-        let had_tmp = self.0.throw_tmp_away(&key);
-        if self.0.is_gone_when_empty(&key) {
+        let left = match self.0.leave(&key) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Left::Nothing),
+            left => left,
+        };
+        if let Ok(Left::Nothing | Left::Trash) = left {
             table.forget(&key);
         }
         drop(table);
-        if had_tmp {
-            self.wake_keeper();
-        }
         // So that a restart knows since when; without it, it takes the last upload's time.
-        match self.0.open_session(&key).and_then(|session| session.set_changed(now)) {
-            Ok(()) => self.wake_keeper(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                log::debug!("end of uploads not noted session={} {error}", Quoted(session_id));
+        let noted = left.and_then(|left| match left {
+            Left::Nothing => Ok(()),
+            Left::Trash => {
+                self.wake_keeper();
+                Ok(())
             }
+            Left::Files(session) => {
+                self.wake_keeper();
+                session.set_changed(now)
+            }
+        });
+        if let Err(error) = noted {
+            log::debug!("end of uploads not noted session={} {error}", Quoted(session_id));
         }
     }
 
@@ -306,6 +313,15 @@ impl Files {
     }
 }
 
+/// What a session leaves behind.
+enum Left {
+    Nothing,
+    /// Its directory is gone, and what lay in it waits to be removed.
+    Trash,
+    /// Uploads, in this directory.
+    Files(Directory),
+}
+
 impl Store {
     fn path(&self, key: &Key) -> PathBuf {
         self.root.join(&key.endpoint).join(&key.session)
@@ -317,25 +333,23 @@ impl Store {
         Ok(session)
     }
 
-    fn open_session(&self, key: &Key) -> io::Result<Directory> {
-        self.directory.open(&key.endpoint)?.open(&key.session)
-    }
-
-    /// Takes the session's private `TMPDIR` out of the way, to be removed;
-    /// whether there was one.
-    fn throw_tmp_away(&self, key: &Key) -> bool {
-        let Ok(session) = self.open_session(key) else { return false };
-        session.move_out(PRIVATE_TMP, &self.trash, &crate::ids::next_id()).is_ok()
-    }
-
-    /// Whether the session's directory was empty; then it is gone.
-    fn is_gone_when_empty(&self, key: &Key) -> bool {
-        let Ok(endpoint) = self.directory.open(&key.endpoint) else { return false };
-        let gone = endpoint.remove_empty(&key.session).is_ok();
-        if gone {
-            let _ = self.directory.remove_empty(&key.endpoint);
+    /// Removes the directory of a session that has ended, unless there are uploads
+    /// in it. Most sessions leave it empty. Its private `TMPDIR` waits to be removed.
+    fn leave(&self, key: &Key) -> io::Result<Left> {
+        let endpoint = self.directory.open(&key.endpoint)?;
+        let is_gone = || {
+            let gone = endpoint.remove_empty(&key.session).is_ok();
+            if gone {
+                let _ = self.directory.remove_empty(&key.endpoint);
+            }
+            gone
+        };
+        if is_gone() {
+            return Ok(Left::Nothing);
         }
-        gone
+        let session = endpoint.open(&key.session)?;
+        let trash = session.move_out(PRIVATE_TMP, &self.trash, &crate::ids::next_id()).is_ok();
+        Ok(if trash && is_gone() { Left::Trash } else { Left::Files(session) })
     }
 
     /// Takes the session's directory out of the way, to be removed.

@@ -62,7 +62,13 @@ pub(super) fn look_for(search: &Search) -> Look {
     if let Some(root) = procfs::process(search.root)
         && Some(root.start) == search.root_start
     {
-        walk.take(root);
+        if root.is_alive() {
+            walk.take(root);
+        } else if let Some(reaper) = search.reaper {
+            // Its owner waits for its exit code, and a zombie is one more child
+            // that every other look would go through.
+            reaper.reap_one(root.pid);
+        }
     }
     for process in search.known.iter().filter_map(Process::again) {
         walk.take(process);

@@ -138,11 +138,21 @@ impl Group {
     /// Who is in it, and in groups made beneath it.
     pub(super) fn members(&self) -> Vec<Pid> {
         let mut members = Vec::new();
+        if self.is_empty() {
+            return members;
+        }
         for group in self.subtree() {
             let list = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
             members.extend(list.lines().filter_map(procfs::to_pid));
         }
         members
+    }
+
+    /// Whether the kernel says that nothing lives in it, nor in any beneath: one
+    /// file instead of a walk through all of them (`cgroups(7)`, "cgroup.events").
+    fn is_empty(&self) -> bool {
+        fs::read_to_string(self.path.join("cgroup.events"))
+            .is_ok_and(|events| events.lines().any(|line| line == "populated 0"))
     }
 
     /// Kills everything in it at once, also what forks meanwhile.
@@ -169,6 +179,10 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        if fs::remove_dir(&self.path).is_ok() {
+            return;
+        }
+        // Agents may have made groups beneath it.
         for directory in self.subtree().iter().rev() {
             // What cannot be killed keeps it; the next start tries again.
             let _ = fs::remove_dir(directory);
