@@ -41,17 +41,31 @@ impl Sleeper {
     }
 }
 
-/// Waits, parked, for the next message; every sender wakes this thread's [`Sleeper`].
+/// Waits, parked, for the next message until `deadline`, where there is one; every
+/// sender wakes this thread's [`Sleeper`].
 ///
 /// # Errors
-/// When every sender is gone and nothing is left. Nobody wakes it for that.
-pub fn receive_parked<T>(from: &Receiver<T>) -> Result<T, RecvError> {
+/// When the deadline passed, or when every sender is gone and nothing is left:
+/// nobody wakes it for that.
+pub fn receive_parked_until<T>(
+    from: &Receiver<T>,
+    deadline: Option<Instant>,
+) -> Result<T, RecvTimeoutError> {
     loop {
         match from.try_recv() {
             Ok(message) => return Ok(message),
-            Err(TryRecvError::Empty) => thread::park(),
-            Err(TryRecvError::Disconnected) => return Err(RecvError),
+            Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+            Err(TryRecvError::Empty) => {}
         }
+        let Some(deadline) = deadline else {
+            thread::park();
+            continue;
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(RecvTimeoutError::Timeout);
+        }
+        thread::park_timeout(left);
     }
 }
 
@@ -111,7 +125,7 @@ mod tests {
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| {
                 sleeper.is_here();
-                (0..1000).map(|_| receive_parked(&receiver).unwrap()).sum::<u64>()
+                (0..1000).map(|_| receive_parked_until(&receiver, None).unwrap()).sum::<u64>()
             });
             for number in 0..1000 {
                 sender.send(number).unwrap();
@@ -119,8 +133,11 @@ mod tests {
             }
             assert_eq!(waiting.join().unwrap(), 499_500);
         });
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert_eq!(receive_parked_until(&receiver, Some(soon)), Err(RecvTimeoutError::Timeout));
+        assert!(Instant::now() >= soon);
         drop(sender);
-        assert_eq!(receive_parked(&receiver), Err(RecvError));
+        assert_eq!(receive_parked_until(&receiver, None), Err(RecvTimeoutError::Disconnected));
     }
 
     #[test]

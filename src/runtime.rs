@@ -381,7 +381,8 @@ fn close_what_was_open(recovery: &Recovery, outbox: &Outbox, state: &State, conf
         let output = output(&turn.session_id);
         output.system(&notices::interrupted_by_restart());
         let frame = output.prepare_turn_completed(&turn.message_id, None);
-        state.journal().turn_ended(&turn.session_id, &turn.message_id, None, &frame);
+        state.journal().turn_ended(&turn.session_id, &turn.message_id, None, &frame, || {});
+        state.journal().flush();
         output.turn_completed(frame, confirmed(&turn.session_id, &turn.message_id));
         output.release();
     }

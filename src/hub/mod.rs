@@ -30,6 +30,7 @@ mod doorbell;
 mod end;
 mod head;
 mod hello;
+pub mod latch;
 mod link;
 mod liveness;
 pub mod outbox;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crossbeam_channel::Sender;
 
 use super::doorbell::Doorbell;
+use super::latch::Latch;
 use super::writer::LinkCommand;
 use crate::protocol::outbound::Frame;
 use crate::wake::Waker;
@@ -59,6 +60,8 @@ pub struct Entry {
     pub frame: Frame,
     /// How it is treated.
     pub kind: EntryKind,
+    /// Neither it nor what comes behind it in the lane is sent before this is open.
+    pub after: Option<Latch>,
     /// Called once, in the writer's thread, when the hub is known to have
     /// handled the entry. Must not block.
     pub on_confirmed: Option<Box<dyn FnOnce() + Send>>,
@@ -225,6 +228,18 @@ impl Lane {
     /// What was to be sent later goes out now.
     pub fn hasten(&self) {
         self.outbox.hasten();
+    }
+
+    /// Something for an entry to wait for.
+    pub fn latch(&self) -> Latch {
+        Latch::new(self.outbox.writer.clone())
+    }
+
+    /// What was to be sent later goes out as soon as the latch is open.
+    pub fn hasten_when(&self, latch: &Latch) {
+        if latch.ask() {
+            self.hasten();
+        }
     }
 
     /// Whether the agent may be read from.

@@ -5,7 +5,9 @@
 //!
 //! | state     | it is                                   | leaves it by                              |
 //! |-----------|-----------------------------------------|-------------------------------------------|
-//! | queued    | in its lane behind what was sent        | its turn in the round → sent              |
+//! | queued    | in its lane behind what was sent        | its turn in the round → sent, or held     |
+//! | held      | queued, and what it waits for has not   | its latch is open → queued                |
+//! |           | happened; its lane is out of the round  |                                           |
 //! | sent      | on the wire, its place in `wire`        | a pong for a later ping → confirmed       |
 //! |           |                                         | loss → queued in front, the same frame    |
 //! | confirmed | gone; bytes given back, callback called |                                           |
@@ -123,6 +125,8 @@ pub struct Window {
     lanes: HashMap<Arc<str>, Box<LaneQueue>>,
     /// Lanes with something to send, each at most once.
     round: VecDeque<Source>,
+    /// Lanes out of the round because their next entry waits for a latch.
+    held: Vec<Arc<str>>,
     /// What was on the wire at the last loss, oldest first; goes before the round.
     resend: VecDeque<Arc<str>>,
     answers: VecDeque<Utf8Bytes>,
@@ -156,6 +160,7 @@ impl Window {
             pace: Pace::new(pings),
             lanes: HashMap::new(),
             round: VecDeque::new(),
+            held: Vec::new(),
             resend: VecDeque::new(),
             answers: VecDeque::new(),
             answer_bytes: 0,

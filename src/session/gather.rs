@@ -1,7 +1,7 @@
 //! When what an agent writes becomes a message, and where it is cut.
 //!
-//! What comes after a quiet spell goes out at once. What follows within
-//! [`SPELL`] is gathered, so a stream of tokens becomes at most 40 messages a
+//! What comes after a quiet spell, or first after a message, goes out at once. What
+//! follows within [`SPELL`] is gathered, so a stream of tokens becomes at most 40 messages a
 //! second and a flood becomes large ones. Only a full chunk is cut at a newline;
 //! the timer sends whatever there is, so a prompt is never held back. No byte
 //! is added, lost or reordered, and no chunk ends within a UTF-8 character.
@@ -114,6 +114,11 @@ impl Gather {
         }
         self.waiting.extend_from_slice(new);
         self.give_back();
+    }
+
+    /// Somebody has said something: what comes next is the answer, as after a quiet spell.
+    pub fn answer(&mut self) {
+        self.sent = None;
     }
 
     /// When [`Gather::flush`] must be called.
@@ -241,6 +246,17 @@ mod tests {
         // The spell begins anew with what the timer sent.
         assert!(scene.after(24).push(b"d").took().is_empty());
         assert_eq!(scene.after(2).push(b"e").took(), ["de"]);
+    }
+
+    #[test]
+    fn an_answer_goes_out_at_once_and_what_follows_it_is_gathered() {
+        let mut scene = Scene::new();
+        assert_eq!(scene.push(b"a").took(), ["a"]);
+        scene.gather.answer();
+        let answered = scene.after(1).now;
+        assert_eq!(scene.push(b"b").took(), ["b"]);
+        assert!(scene.after(1).push(b"c").took().is_empty());
+        assert_eq!(scene.gather.due(), Some(answered + SPELL));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::gather::{Chunk, LIMIT};
 use super::stream::OutputStream;
 use crate::agent::PermissionRequest;
+use crate::hub::latch::Latch;
 use crate::hub::outbox::{Entry, EntryKind, Lane};
 use crate::protocol::outbound::{self, Channel, FileMeta, Frame};
 use crate::protocol::output_frame::OutputFrame;
@@ -120,9 +121,16 @@ impl SessionOutput {
 
     /// `turn.started`. It goes out with what follows it, or with
     /// [`SessionOutput::hasten`]: the agent's answer is often there at once.
-    pub fn turn_started(&self, in_response_to: &str) {
+    /// Neither it nor what follows is sent before `written` is open.
+    pub fn turn_started(&self, in_response_to: &str, written: Latch) {
         let frame = outbound::turn_started(&self.session_id, in_response_to);
-        self.lane.send_later(Entry { frame, kind: EntryKind::TurnStarted, on_confirmed: None });
+        let kind = EntryKind::TurnStarted;
+        self.lane.send_later(Entry { frame, kind, after: Some(written), on_confirmed: None });
+    }
+
+    /// Something for a turn's start or end to wait for.
+    pub fn latch(&self) -> Latch {
+        self.lane.latch()
     }
 
     /// What was to go out with something else goes out now.
@@ -139,14 +147,40 @@ impl SessionOutput {
     /// Sends a prepared `turn.completed`. `on_confirmed` runs in the link
     /// writer's thread once the hub has handled it, and must not block.
     pub fn turn_completed(&self, frame: Frame, on_confirmed: impl FnOnce() + Send + 'static) {
-        self.turn_replaced(frame, on_confirmed);
+        self.complete(frame, None, on_confirmed);
         self.hasten();
     }
 
+    /// The same as soon as `written` is open.
+    pub fn turn_completed_when(
+        &self,
+        written: &Latch,
+        frame: Frame,
+        on_confirmed: impl FnOnce() + Send + 'static,
+    ) {
+        self.complete(frame, Some(written.clone()), on_confirmed);
+        self.lane.hasten_when(written);
+    }
+
     /// The same where the `turn.started` of the next turn follows at once.
-    pub fn turn_replaced(&self, frame: Frame, on_confirmed: impl FnOnce() + Send + 'static) {
+    pub fn turn_replaced(
+        &self,
+        written: &Latch,
+        frame: Frame,
+        on_confirmed: impl FnOnce() + Send + 'static,
+    ) {
+        self.complete(frame, Some(written.clone()), on_confirmed);
+    }
+
+    fn complete(
+        &self,
+        frame: Frame,
+        after: Option<Latch>,
+        on_confirmed: impl FnOnce() + Send + 'static,
+    ) {
         let on_confirmed: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(on_confirmed));
-        self.lane.send_later(Entry { frame, kind: EntryKind::TurnCompleted, on_confirmed });
+        let kind = EntryKind::TurnCompleted;
+        self.lane.send_later(Entry { frame, kind, after, on_confirmed });
     }
 
     /// `permission.request`
@@ -228,7 +262,8 @@ impl SessionOutput {
         frame.push(chunk.waiting);
         frame.push(chunk.new);
         let frame = frame.finish();
-        self.lane.send_later(Entry { frame, kind: EntryKind::Output, on_confirmed: None });
+        let kind = EntryKind::Output;
+        self.lane.send_later(Entry { frame, kind, after: None, on_confirmed: None });
     }
 
     fn send_text(&self, channel: &Channel, text: &str) {
@@ -243,7 +278,7 @@ impl SessionOutput {
     }
 
     fn send(&self, frame: Frame, kind: EntryKind, on_confirmed: Option<Box<dyn FnOnce() + Send>>) {
-        self.lane.send(Entry { frame, kind, on_confirmed });
+        self.lane.send(Entry { frame, kind, after: None, on_confirmed });
     }
 }
 
@@ -386,7 +421,9 @@ mod tests {
         };
         let metadata = FileMeta { file_id: "f", name: "n", mime_type: "m", size: 1 };
         output.session_created(Ok(()));
-        output.turn_started("m");
+        let written = output.latch();
+        written.open();
+        output.turn_started("m", written);
         output.text(&Channel::Stdout, "x");
         output.permission_request(&question);
         output.file_available(&metadata, b"x");

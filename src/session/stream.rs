@@ -33,6 +33,11 @@ impl OutputStream {
         gather.push(bytes, now, |chunk| output.send_chunk(channel, chunk));
     }
 
+    /// The agent is given a message: the first that it writes goes out at once.
+    pub fn begin_turn(&mut self) {
+        self.gather.answer();
+    }
+
     /// When [`OutputStream::flush`] must be called; `None` while nothing waits for time.
     pub fn due(&self) -> Option<Instant> {
         self.gather.due()

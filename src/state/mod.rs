@@ -32,7 +32,7 @@ pub use self::journal::ledger::Recovery;
 pub use self::journal::records::{
     EndedTurn, MessageRef, OpenTurn, RememberedSession, Run, Undelivered,
 };
-pub use self::journal::{Health, Journal};
+pub use self::journal::{Health, Journal, LONGEST_WAIT};
 pub use self::lock::{Held, held};
 #[cfg(unix)]
 pub use self::stand_in::stand_in;

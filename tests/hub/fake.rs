@@ -243,7 +243,7 @@ pub fn output(session: &str, number: usize, padding: usize) -> Entry {
 }
 
 pub fn entry(frame: Frame, kind: EntryKind) -> Entry {
-    Entry { frame, kind, on_confirmed: None }
+    Entry { frame, kind, after: None, on_confirmed: None }
 }
 
 /// The number that [`output`] put into a message.

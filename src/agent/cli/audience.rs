@@ -37,6 +37,13 @@ impl Listener {
         self.output.system(text);
     }
 
+    /// Its message is about to be given to the process.
+    pub fn turn_begins(&mut self) {
+        for stream in &mut self.streams {
+            stream.begin_turn();
+        }
+    }
+
     /// Tells the end of a turn, after everything that was read before it.
     /// `whole`: nothing of a character cut short can follow any more.
     pub fn turn_ended(&mut self, end: TurnEnd, whole: bool, now: Instant) {

@@ -206,6 +206,9 @@ impl Owner {
         let now = Instant::now();
         let Message { from, turn, piece } = message;
         self.end_turn(End::default(), now);
+        if let Some(listener) = self.audience.listener(from) {
+            listener.turn_begins();
+        }
         child.pipes.stdin.push(piece);
         self.running_from = None;
         let looks = self.input.is_some().then(|| Schedule::starting(now));

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use tungstenite::Utf8Bytes;
 
+use crate::hub::latch::Latch;
 use crate::hub::outbox::{Budget, Entry, EntryKind, LaneShared};
 use crate::wake::Waker;
 
@@ -23,6 +24,8 @@ pub struct Item {
     pub losses: u8,
     /// Whose budget counts it.
     pub owner: Arc<LaneShared>,
+    /// It is not sent before this is open.
+    pub after: Option<Latch>,
     /// Called once when the hub is known to have handled it.
     pub on_confirmed: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -30,8 +33,13 @@ pub struct Item {
 impl Item {
     /// Takes an entry over; its text is not copied.
     pub fn new(owner: Arc<LaneShared>, entry: Entry) -> Self {
-        let Entry { frame, kind, on_confirmed } = entry;
-        Self { text: frame.text.into(), kind, losses: 0, owner, on_confirmed }
+        let Entry { frame, kind, after, on_confirmed } = entry;
+        Self { text: frame.text.into(), kind, losses: 0, owner, after, on_confirmed }
+    }
+
+    /// Whether what it waits for has not happened; then the writer is rung when it has.
+    pub fn is_held(&self) -> bool {
+        self.after.as_ref().is_some_and(|latch| !latch.ask())
     }
 
     /// Bytes it holds of its lane's and the total budget.

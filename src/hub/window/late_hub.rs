@@ -64,7 +64,7 @@ impl World {
 
     fn say(&mut self, kind: EntryKind, text: &str) {
         let frame = Frame { id: String::new(), text: text.into() };
-        self.window.push(&self.lane, Entry { frame, kind, on_confirmed: None });
+        self.window.push(&self.lane, Entry { frame, kind, after: None, on_confirmed: None });
     }
 
     /// A user's message begins a turn, if the hub lets it through; a turn ends.

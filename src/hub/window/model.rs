@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::*;
+use crate::hub::latch::Latch;
+use crate::wake::{self, Waker};
 
 const SESSIONS: usize = 4;
 
@@ -53,6 +55,9 @@ struct Life {
     seen: BTreeSet<String>,
     permissions: BTreeSet<String>,
     confirmed: Arc<Mutex<BTreeSet<String>>>,
+    /// What waits for its latch, oldest first.
+    closed: VecDeque<(String, Latch)>,
+    waker: Waker,
     number: usize,
     poison: Option<String>,
     /// The reference for poison: what was sent on this connection and is not
@@ -90,6 +95,8 @@ impl Life {
             seen: BTreeSet::new(),
             permissions: BTreeSet::new(),
             confirmed: Arc::default(),
+            closed: VecDeque::new(),
+            waker: wake::pair().unwrap().0,
             number: 0,
             poison: None,
             on_wire: VecDeque::new(),
@@ -141,7 +148,12 @@ impl Life {
             self.said.entry(session).or_default().push(name);
         }
         let frame = Frame { id: String::new(), text };
-        self.window.push(lane, Entry { frame, kind, on_confirmed: Some(on_confirmed) });
+        let held = matches!(kind, EntryKind::TurnStarted | EntryKind::TurnCompleted);
+        let after = held.then(|| Latch::new(self.waker.clone().into()));
+        if let Some(latch) = &after {
+            self.closed.push_back((name_of(&frame.text), latch.clone()));
+        }
+        self.window.push(lane, Entry { frame, kind, after, on_confirmed: Some(on_confirmed) });
     }
 
     /// Takes the next entry, or the second half of one begun before.
@@ -153,6 +165,7 @@ impl Life {
             self.unfinished = false;
         } else if let Some(Outgoing { text, careful }) = self.window.begin_next() {
             let name = name_of(&text);
+            assert!(self.closed.iter().all(|(closed, _)| *closed != name), "sent too early");
             let confirmed = self.confirmed.lock().unwrap().contains(&name);
             assert!(!confirmed, "sent again after it was confirmed");
             self.on_wire.push_back(name.clone());
@@ -182,6 +195,13 @@ impl Life {
             let payload = self.window.ask(self.now);
             *asked = Some(u64::from_be_bytes(payload));
             self.travelling.push_back(Wire::Ping(payload));
+        }
+    }
+
+    /// As the journal does: in the order in which it was told.
+    fn open(&mut self) {
+        if let Some((_, latch)) = self.closed.pop_front() {
+            latch.open();
         }
     }
 
@@ -299,7 +319,8 @@ impl Life {
             25..55 => self.send(),
             55..65 => self.ping(),
             65..85 => self.hub_handles(),
-            85..93 => self.pong(),
+            85..91 => self.pong(),
+            91..93 => self.open(),
             93..95 => self.cut(Loss::Broken),
             95 => self.cut(Loss::Planned),
             _ => self.connect(),
@@ -314,6 +335,7 @@ impl Life {
             }
             self.now += Duration::from_millis(1);
             self.connect();
+            self.open();
             self.send();
             if !self.unfinished && self.connected {
                 self.ping();

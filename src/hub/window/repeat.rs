@@ -50,8 +50,14 @@ impl Window {
             {
                 let owner = Arc::clone(&queue.current);
                 let kind = EntryKind::Control;
-                let item =
-                    Item { text, kind, losses: 0, owner: Arc::clone(&owner), on_confirmed: None };
+                let item = Item {
+                    text,
+                    kind,
+                    losses: 0,
+                    owner: Arc::clone(&owner),
+                    after: None,
+                    on_confirmed: None,
+                };
                 self.push_item(&owner, item);
             }
             self.forget_if_idle(&session);

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::lane::Item;
 use super::poison::{Alone, is_suspect};
 use super::{Gate, OnWire, Outgoing, Source, Window};
 use crate::hub::outbox::EntryKind;
@@ -17,6 +18,7 @@ impl Window {
         if self.gate != Gate::Open || self.begun != self.pace.finished() {
             return None;
         }
+        self.release_held();
         loop {
             let again = self.resend.front().map(|session| Source::Lane(Arc::clone(session)));
             let source = again.or_else(|| self.round.front().cloned())?;
@@ -38,6 +40,11 @@ impl Window {
                 self.pass_turn(&session);
                 continue;
             };
+            // What is sent again has waited before.
+            if self.resend.is_empty() && item.is_held() {
+                self.hold(session);
+                continue;
+            }
             let (bytes, suspect) = (item.text.len(), is_suspect(item.losses));
             if !self.fits(bytes, suspect) {
                 return None;
@@ -45,6 +52,25 @@ impl Window {
             self.alone = if suspect { Alone::Begun } else { Alone::No };
             return self.begin_entry(&session, suspect);
         }
+    }
+
+    /// The lane in front waits for a latch. It keeps its place in the round, which is
+    /// in `held` meanwhile.
+    fn hold(&mut self, session: Arc<str>) {
+        self.round.pop_front();
+        self.held.push(session);
+    }
+
+    /// Lanes whose latch is open by now have their turn again.
+    fn release_held(&mut self) {
+        let (lanes, round) = (&self.lanes, &mut self.round);
+        self.held.retain(|session| {
+            let held = lanes.get(session).and_then(|queue| queue.next()).is_some_and(Item::is_held);
+            if !held {
+                round.push_back(Source::Lane(Arc::clone(session)));
+            }
+            held
+        });
     }
 
     /// Whether something of that size may join what is on the wire.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::*;
+use crate::hub::latch::Latch;
 use crate::wake::{self, WakeFd};
 
 const REPEAT: Duration = Duration::from_secs(120);
@@ -35,6 +36,17 @@ impl Bench {
     }
 
     fn say(&mut self, lane: &Arc<LaneShared>, kind: EntryKind, text: &str) {
+        self.say_after(None, lane, kind, text);
+    }
+
+    fn say_after(
+        &mut self,
+        after: Option<&Latch>,
+        lane: &Arc<LaneShared>,
+        kind: EntryKind,
+        text: &str,
+    ) {
+        let after = after.cloned();
         if kind.counts() {
             lane.budget.take(text.len());
             self.total.take(text.len());
@@ -44,7 +56,7 @@ impl Bench {
             confirmed.fetch_add(1, Ordering::Relaxed);
         });
         let frame = Frame { id: String::new(), text: text.to_owned() };
-        self.window.push(lane, Entry { frame, kind, on_confirmed: Some(on_confirmed) });
+        self.window.push(lane, Entry { frame, kind, after, on_confirmed: Some(on_confirmed) });
     }
 
     /// Sends everything that may be sent.
@@ -119,6 +131,40 @@ fn lanes_take_turns_by_entry() {
     bench.say(&b, Output, "b1");
     bench.connect();
     assert_eq!(bench.send(), ["a1", "b1", "a2", "a3"]);
+}
+
+#[test]
+fn an_entry_waits_for_its_latch_with_all_that_follows_and_holds_up_nobody_else() {
+    let (waker, bell) = wake::pair().unwrap();
+    let mut bench = Bench::new();
+    let (a, b) = (lane("a"), lane("b"));
+    let latches = [(); 2].map(|()| Latch::new(waker.clone().into()));
+    bench.connect();
+    bench.say(&a, Output, "a1");
+    bench.say_after(Some(&latches[0]), &a, TurnStarted, "a2");
+    bench.say_after(Some(&latches[1]), &a, TurnCompleted, "a3");
+    bench.say(&b, Output, "b1");
+    assert_eq!(bench.send(), ["a1", "b1"]);
+    bench.say(&a, Output, "a4");
+    bench.say(&b, Output, "b2");
+    assert_eq!(bench.send(), ["b2"]);
+    assert!(!woken(&bell));
+    // Held as well over a loss: it has never been on the wire.
+    bench.confirm();
+    bench.lose();
+    bench.connect();
+    assert!(bench.send().is_empty());
+    latches[0].open();
+    assert!(woken(&bell), "the writer is asked to look again");
+    assert_eq!(bench.send(), ["a2"]);
+    latches[1].open();
+    assert!(woken(&bell));
+    assert_eq!(bench.send(), ["a3", "a4"]);
+    bench.lose();
+    bench.connect();
+    assert_eq!(bench.send(), ["a2", "a3", "a4"]);
+    bench.confirm();
+    assert!(bench.window.is_drained());
 }
 
 #[test]

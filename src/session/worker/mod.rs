@@ -24,14 +24,17 @@
 mod limits;
 mod opening;
 mod turns;
+mod unwritten;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::RecvTimeoutError;
 use log::info;
 
+use self::unwritten::Unwritten;
 use super::deadlines::Deadlines;
 use super::event::{Ending, Event, Events, Inbox, Incoming};
 use super::facts::Facts;
@@ -44,7 +47,7 @@ use crate::config::{Endpoint, Runtime};
 use crate::files::Files;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
-use crate::receive::receive_parked;
+use crate::receive::receive_parked_until;
 use crate::resident;
 use crate::state::Journal;
 use crate::watchdog::Reason;
@@ -108,9 +111,12 @@ pub fn run(args: Box<Args>) -> Vec<Event> {
     };
     resident::give_back_stack();
     while worker.state != State::Ended {
-        // The inbox cannot be disconnected: the worker holds a sender itself.
-        let Ok(event) = receive_parked(&events) else { break };
-        worker.handle(*event);
+        match receive_parked_until(&events, worker.unwritten.deadline()) {
+            Ok(event) => worker.handle(*event),
+            Err(RecvTimeoutError::Timeout) => worker.look_at_unwritten(),
+            // The inbox cannot be disconnected: the worker holds a sender itself.
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
         // A session between two turns has often a long time before it.
         if worker.turn.is_none() && events.is_empty() {
             resident::give_back_stack();
@@ -149,6 +155,8 @@ struct Worker {
     permissions: Permissions,
     /// Why it ends, once it does.
     ending: Option<Ending>,
+    /// What it has said that is held back until it is written down.
+    unwritten: Unwritten,
     /// Messages and files that came while it was ending.
     unheard: Vec<Event>,
 }
@@ -291,6 +299,16 @@ impl Worker {
         }
     }
 
+    // The journal.
+
+    /// A sick disk holds no turn for long.
+    fn look_at_unwritten(&mut self) {
+        if self.unwritten.deadline().is_some_and(|until| until <= Instant::now()) {
+            self.shared.journal.keeps_waiting();
+            self.unwritten.give_up();
+        }
+    }
+
     // The end.
 
     fn close(&mut self, ending: Ending) {
@@ -327,6 +345,11 @@ impl Worker {
             } else {
                 self.output.refuse_message(&message.message_id, &why);
             }
+        }
+        if self.unwritten.deadline().is_some() {
+            // Nobody is here any more who could stop waiting.
+            self.shared.journal.flush();
+            self.unwritten.give_up();
         }
         self.deadlines.forget();
         self.shared.files.session_ended(&self.endpoint.id, &self.session_id);

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use log::{debug, info, warn};
 
+use super::unwritten::Unwritten;
 use super::{Args, State, Worker};
 use crate::agent::{AgentContext, AgentEvents};
 use crate::logging::Quoted;
@@ -84,6 +85,7 @@ pub(super) fn open(args: Box<Args>) -> Result<Box<Worker>, Refused> {
         queue: VecDeque::new(),
         permissions: Permissions::default(),
         ending: None,
+        unwritten: Unwritten::default(),
         unheard: Vec::new(),
     });
     worker.agent.ready();

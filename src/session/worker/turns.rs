@@ -9,6 +9,7 @@ use log::info;
 use super::{OpenTurn, State, Worker};
 use crate::agent::{TurnEnd, TurnMessage};
 use crate::config::Profile;
+use crate::hub::latch::Latch;
 use crate::logging::Quoted;
 use crate::protocol::outbound::Frame;
 use crate::session::event::Incoming;
@@ -30,11 +31,13 @@ impl Worker {
         if let Some((turn, frame)) = &replaced {
             self.shared.journal.turn_replaced(&self.session_id, &turn.message_id, frame);
         }
-        self.shared.journal.turn_opened(&self.session_id, &message_id, &self.endpoint.id);
+        let (written, open) = self.when_written(now);
+        let journal = &self.shared.journal;
+        journal.turn_opened(&self.session_id, &message_id, &self.endpoint.id, open);
         if let Some((turn, frame)) = replaced {
-            self.output.turn_replaced(frame, self.confirmed(turn));
+            self.output.turn_replaced(&written, frame, self.confirmed(turn));
         }
-        self.output.turn_started(&message_id);
+        self.output.turn_started(&message_id, written);
         info!("turn started session={} message={}", Quoted(&self.session_id), Quoted(&message_id));
         self.turn = Some(OpenTurn {
             number: self.turns,
@@ -62,9 +65,20 @@ impl Worker {
             // Whoever hears of the end may count on it.
             self.facts.end_turn();
             self.show_busy();
-            self.shared.journal.turn_ended(&self.session_id, &turn.message_id, None, &frame);
-            self.output.turn_completed(frame, self.confirmed(turn));
+            let (written, open) = self.when_written(Instant::now());
+            let journal = &self.shared.journal;
+            journal.turn_ended(&self.session_id, &turn.message_id, None, &frame, open);
+            self.output.turn_completed_when(&written, frame, self.confirmed(turn));
         }
+    }
+
+    /// What holds back whatever is not to be said before the journal has written
+    /// what it is told now, and what it calls then.
+    fn when_written(&mut self, now: Instant) -> (Latch, impl FnOnce() + Send + 'static) {
+        let written = self.output.latch();
+        self.unwritten.add(written.clone(), now);
+        let opened = written.clone();
+        (written, move || opened.open())
     }
 
     /// What follows from the hub's having heard of the turn's end.

@@ -7,10 +7,7 @@
 //! The lock is held for copying and encoding in memory, never for I/O.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, Thread};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ledger::Ledger;
 use super::lines::encode;
@@ -54,41 +51,15 @@ pub(super) struct News {
     /// Too many came: only a snapshot says it all.
     pub(super) overflowed: bool,
     /// Told when the records have been written, or cannot be.
-    pub(super) waiters: Vec<Written>,
+    pub(super) waiters: Vec<Waiter>,
     /// The sync that was under way is done.
     pub(super) synced: Option<std::io::Result<Synced>>,
     /// The thread shall write what is left, and end.
     pub(super) closing: bool,
 }
 
-/// What one thread waits for: its record has been written, or cannot be.
-#[derive(Clone)]
-pub(super) struct Written(Arc<(AtomicBool, Thread)>);
-
-impl Written {
-    /// For this thread to wait for.
-    pub(super) fn new() -> Self {
-        Self(Arc::new((AtomicBool::new(false), thread::current())))
-    }
-
-    /// Ends the wait.
-    pub(super) fn tell(&self) {
-        self.0.0.store(true, Ordering::Release);
-        self.0.1.unpark();
-    }
-
-    /// Waits until `deadline` at most. Returns whether it was told.
-    pub(super) fn wait(&self, deadline: Instant) -> bool {
-        while !self.0.0.load(Ordering::Acquire) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            thread::park_timeout(left);
-        }
-        true
-    }
-}
+/// Told when a record has been written, or cannot be. Must not block.
+pub(super) type Waiter = Box<dyn FnOnce() + Send>;
 
 impl Mailbox {
     /// A mailbox whose thread is not known yet.
@@ -98,7 +69,7 @@ impl Mailbox {
     }
 
     /// Makes a record true and has it written.
-    pub(super) fn post(&self, record: Record, urgency: Urgency, waiter: Option<Written>) {
+    pub(super) fn post(&self, record: Record, urgency: Urgency, waiter: Option<Waiter>) {
         let mut state = self.lock();
         if !state.news.overflowed {
             encode(&record, &mut state.news.records);
@@ -115,6 +86,12 @@ impl Mailbox {
         if wakes {
             self.wake();
         }
+    }
+
+    /// Tells when everything posted so far has been written, or cannot be.
+    pub(super) fn tell_when_written(&self, waiter: Waiter) {
+        self.lock().news.waiters.push(waiter);
+        self.wake();
     }
 
     /// The session is over: see [`Ledger::rest`].

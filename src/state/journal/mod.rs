@@ -36,11 +36,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use log::{error, info, warn};
 
 use self::ledger::{Ledger, Recovery};
-use self::mailbox::{Mailbox, Urgency, Written};
+use self::mailbox::{Mailbox, Urgency, Waiter};
 use self::records::{EndedTurn, MessageRef, OpenTurn, Record, RememberedSession, Run, Undelivered};
 use self::segments::Segments;
 use self::store::Store;
@@ -50,7 +50,7 @@ use crate::protocol::outbound::Frame;
 use crate::threads;
 
 /// Longest time a sick disk holds a turn.
-const LONGEST_WAIT: Duration = Duration::from_millis(200);
+pub const LONGEST_WAIT: Duration = Duration::from_millis(200);
 
 /// How the journal is, for the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,36 +88,47 @@ impl Journal {
         Self(None)
     }
 
-    /// `turn.started` is about to be sent. Waits until the record is written, at
-    /// most 200 ms, and not at all while the disk is known to be slow.
-    pub fn turn_opened(&self, session_id: &str, message_id: &str, endpoint_id: &str) {
-        let Some(shared) = &self.0 else { return };
-        let record = Record::TurnOpened(OpenTurn {
-            session_id: session_id.to_owned(),
-            message_id: message_id.to_owned(),
-            endpoint_id: endpoint_id.to_owned(),
-        });
-        shared.write_down(record);
+    /// `turn.started` is about to be sent, which must not be before `written` is
+    /// called: when the record has been written or cannot be, in the journal's
+    /// thread; at once while the disk is known to be slow. It must not block.
+    pub fn turn_opened(
+        &self,
+        session_id: &str,
+        message_id: &str,
+        endpoint_id: &str,
+        written: impl FnOnce() + Send + 'static,
+    ) {
+        let record = || {
+            Record::TurnOpened(OpenTurn {
+                session_id: session_id.to_owned(),
+                message_id: message_id.to_owned(),
+                endpoint_id: endpoint_id.to_owned(),
+            })
+        };
+        self.write_down(record, written);
     }
 
-    /// `turn.completed` is about to be sent; waits as [`Journal::turn_opened`]
-    /// does, or a process killed right behind it would say another end.
-    /// `completed` (and `note`, a `system` line before it) is sent again exactly
-    /// so after a restart, until [`Journal::turn_confirmed`].
+    /// `turn.completed` is about to be sent; `written` as with [`Journal::turn_opened`],
+    /// or a process killed right behind it would say another end. `completed` (and
+    /// `note`, a `system` line before it) is sent again exactly so after a restart,
+    /// until [`Journal::turn_confirmed`].
     pub fn turn_ended(
         &self,
         session_id: &str,
         message_id: &str,
         note: Option<&Frame>,
         completed: &Frame,
+        written: impl FnOnce() + Send + 'static,
     ) {
-        let Some(shared) = &self.0 else { return };
-        shared.write_down(Record::TurnEnded(EndedTurn {
-            session_id: session_id.to_owned(),
-            message_id: message_id.to_owned(),
-            note: note.cloned(),
-            completed: completed.clone(),
-        }));
+        let record = || {
+            Record::TurnEnded(EndedTurn {
+                session_id: session_id.to_owned(),
+                message_id: message_id.to_owned(),
+                note: note.cloned(),
+                completed: completed.clone(),
+            })
+        };
+        self.write_down(record, written);
     }
 
     /// The same where [`Journal::turn_opened`] follows at once, which has both written.
@@ -177,11 +188,35 @@ impl Journal {
         self.post(Urgency::Now, || Record::RunOver { nonce: nonce.to_owned() });
     }
 
+    /// Waits until everything is written that this thread has said so far, as far as
+    /// it can be: at most 200 ms, and not at all while the disk is known to be slow.
+    pub fn flush(&self) {
+        let Some(shared) = &self.0 else { return };
+        if shared.is_slow() {
+            return;
+        }
+        let (written, wait) = bounded::<()>(1);
+        let tell = move || drop(written);
+        shared.mailbox.tell_when_written(Box::new(tell));
+        if wait.recv_timeout(LONGEST_WAIT) == Err(RecvTimeoutError::Timeout) {
+            self.keeps_waiting();
+        }
+    }
+
+    /// Somebody has waited for [`LONGEST_WAIT`]: nobody else shall, until it keeps up again.
+    pub fn keeps_waiting(&self) {
+        if let Some(shared) = &self.0
+            && !shared.slow.swap(true, Ordering::Relaxed)
+        {
+            warn!("journal is slow, turns go on without waiting for it; check the disk");
+        }
+    }
+
     /// How it is.
     pub fn health(&self) -> Health {
         match &self.0 {
             None => Health::Off,
-            Some(shared) if shared.slow.load(Ordering::Relaxed) => Health::Slow,
+            Some(shared) if shared.is_slow() => Health::Slow,
             Some(shared) if shared.failing.load(Ordering::Relaxed) => Health::Failing,
             Some(_) => Health::Good,
         }
@@ -192,20 +227,21 @@ impl Journal {
             shared.mailbox.post(record(), urgency, None);
         }
     }
+
+    fn write_down(&self, record: impl FnOnce() -> Record, written: impl FnOnce() + Send + 'static) {
+        let Some(shared) = &self.0 else { return written() };
+        if shared.is_slow() {
+            shared.mailbox.post(record(), Urgency::Now, None);
+            return written();
+        }
+        let waiter: Waiter = Box::new(written);
+        shared.mailbox.post(record(), Urgency::Now, Some(waiter));
+    }
 }
 
 impl Shared {
-    /// Posts a record and waits until it is written, as far as the disk is well.
-    fn write_down(&self, record: Record) {
-        if self.slow.load(Ordering::Relaxed) {
-            return self.mailbox.post(record, Urgency::Now, None);
-        }
-        let written = Written::new();
-        self.mailbox.post(record, Urgency::Now, Some(written.clone()));
-        let in_time = written.wait(Instant::now() + LONGEST_WAIT);
-        if !in_time && !self.slow.swap(true, Ordering::Relaxed) {
-            warn!("journal is slow, turns go on without waiting for it; check the disk");
-        }
+    fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
     }
 }
 

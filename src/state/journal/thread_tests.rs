@@ -41,6 +41,12 @@ fn with_fake(store: &FakeStore) -> (Journal, JournalThread, DiskThread) {
     (journal, thread.unwrap(), disk)
 }
 
+/// As far as the disk lets it, the record is written.
+fn opened(journal: &Journal, message_id: &str) {
+    journal.turn_opened("s", message_id, "e", || {});
+    journal.flush();
+}
+
 #[test]
 fn the_next_process_knows_what_the_last_one_left() {
     let place = TestDir::new();
@@ -53,12 +59,12 @@ fn the_next_process_knows_what_the_last_one_left() {
     };
     let first = life(place.path(), 1, |journal| {
         journal.session_remembered(session.clone());
-        journal.turn_opened("s", "m1", "e");
-        journal.turn_ended("s", "m1", None, &frame("f1"));
+        journal.turn_opened("s", "m1", "e", || {});
+        journal.turn_ended("s", "m1", None, &frame("f1"), || {});
         journal.turn_confirmed("s", "m1");
-        journal.turn_opened("s", "m2", "e");
-        journal.turn_ended("s", "m2", Some(&frame("note")), &frame("f2"));
-        journal.turn_opened("s", "m3", "e");
+        journal.turn_opened("s", "m2", "e", || {});
+        journal.turn_ended("s", "m2", Some(&frame("note")), &frame("f2"), || {});
+        journal.turn_opened("s", "m3", "e", || {});
         journal.queued("s", "m4");
         journal.undelivered(Undelivered { entries: 7, sessions: 2 });
     });
@@ -79,11 +85,14 @@ fn the_next_process_knows_what_the_last_one_left() {
 }
 
 #[test]
-fn an_opened_turn_is_in_the_file_when_the_call_returns() {
+fn an_opened_turn_is_in_the_file_when_that_is_told() {
     let place = TestDir::new();
     let (state, _) = State::open(place.path(), run(1)).unwrap();
     for number in 0..100 {
-        state.journal().turn_opened("s", &format!("message-{number}"), "e");
+        let (told, wait) = bounded(1);
+        let tell = move || told.send(()).unwrap();
+        state.journal().turn_opened("s", &format!("message-{number}"), "e", tell);
+        wait.recv_timeout(LONG).unwrap();
         let message = format!("\"message-{number}\"");
         let files = std::fs::read_dir(place.path()).unwrap();
         // One may just have been superseded and removed.
@@ -111,7 +120,9 @@ fn without_a_directory_the_service_runs_without_a_journal() {
     let path = place.path().join("file");
     std::fs::write(&path, "").unwrap();
     let found = life(&path, 1, |journal| {
-        journal.turn_opened("s", "m", "e");
+        let (told, wait) = bounded(1);
+        journal.turn_opened("s", "m", "e", move || told.send(()).unwrap());
+        assert_eq!(wait.try_recv(), Ok(()));
         assert_eq!(journal.health(), Health::Off);
     });
     assert_eq!(found, Recovery::default());
@@ -126,7 +137,7 @@ fn a_hung_disk_holds_one_turn_briefly_and_others_not_at_all() {
     store.stall_with(Some((began, hang)));
 
     let before = Instant::now();
-    journal.turn_opened("s", "m", "e");
+    opened(&journal, "m");
     let held = before.elapsed();
     assert!(held >= Duration::from_millis(190) && held < Duration::from_secs(2), "{held:?}");
     writing.recv_timeout(LONG).unwrap();
@@ -134,12 +145,19 @@ fn a_hung_disk_holds_one_turn_briefly_and_others_not_at_all() {
 
     // More than is kept unwritten: none of it may block or be lost.
     let before = Instant::now();
+    let (told, tellings) = bounded(10_000);
+    let tell = || {
+        let told = told.clone();
+        move || told.send(()).unwrap()
+    };
     for number in 0..5000 {
-        journal.turn_opened("s", &number.to_string(), "e");
-        journal.turn_ended("s", &number.to_string(), None, &frame("f"));
+        journal.turn_opened("s", &number.to_string(), "e", tell());
+        journal.turn_ended("s", &number.to_string(), None, &frame("f"), tell());
     }
+    journal.flush();
     let took = before.elapsed();
     assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(tellings.len(), 10_000);
 
     store.stall_with(None);
     drop(release);
@@ -157,7 +175,7 @@ fn a_failing_disk_is_told_and_holds_nobody() {
     let store = FakeStore::default();
     let (journal, thread, disk) = with_fake(&store);
     store.break_with(Some(io::ErrorKind::StorageFull));
-    journal.turn_opened("s", "m", "e");
+    opened(&journal, "m");
     assert_eq!(journal.health(), Health::Failing);
     store.break_with(None);
     assert!(thread.finish(soon()));
@@ -219,10 +237,10 @@ fn a_really_full_disk_costs_nothing_that_comes_after_it() {
     let Some(disk) = SmallDisk::mount() else { return };
     let path = disk.0.path().join("state");
     life(&path, 1, |journal| {
-        journal.turn_opened("s", "before", "e");
+        opened(journal, "before");
         assert_eq!(disk.fill().unwrap_err().kind(), io::ErrorKind::StorageFull);
         for number in 0..200 {
-            journal.turn_opened("s", &format!("full-{number}"), "e");
+            opened(journal, &format!("full-{number}"));
         }
         assert_eq!(journal.health(), Health::Failing);
         std::fs::remove_file(disk.0.path().join("filler")).unwrap();
@@ -238,11 +256,11 @@ fn a_read_only_disk_is_read_and_harms_nobody() {
     use rustix::mount::{MountFlags, mount_remount};
     let Some(disk) = SmallDisk::mount() else { return };
     let path = disk.0.path().join("state");
-    life(&path, 1, |journal| journal.turn_opened("s", "m", "e"));
+    life(&path, 1, |journal| journal.turn_opened("s", "m", "e", || {}));
     mount_remount(disk.0.path(), MountFlags::RDONLY, c"").unwrap();
     for number in 2..4 {
         let found = life(&path, number, |journal| {
-            journal.turn_opened("s", "other", "e");
+            opened(journal, "other");
             assert_eq!(journal.health(), Health::Failing);
         });
         assert_eq!(found.open_turns.len(), 1);

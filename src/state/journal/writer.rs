@@ -76,8 +76,8 @@ impl Writer {
         if let Err(error) = self.write(&news, now) {
             self.fail(&error, now);
         }
-        for waiter in &news.waiters {
-            waiter.tell();
+        for tell in news.waiters.drain(..) {
+            tell();
         }
         let wrote = news.overflowed || !news.records.is_empty();
         news.records.clear();

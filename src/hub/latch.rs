@@ -1,0 +1,76 @@
+//! A latch: closed until it is opened, once and for good.
+//!
+//! An entry that must not be sent before something else has happened carries
+//! one. The link writer has other things to do than to wait for it: it asks, and
+//! its doorbell rings when the answer has changed. It knows nothing of what is
+//! waited for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::doorbell::Doorbell;
+
+const CLOSED: u8 = 0;
+/// Closed, and somebody wants to hear of its opening.
+const AWAITED: u8 = 1;
+const OPEN: u8 = 2;
+
+/// A handle on a latch. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Latch(Arc<(AtomicU8, Doorbell)>);
+
+impl Latch {
+    /// A closed latch.
+    pub fn new(doorbell: Doorbell) -> Self {
+        Self(Arc::new((AtomicU8::new(CLOSED), doorbell)))
+    }
+
+    /// Opens it. Never blocks.
+    pub fn open(&self) {
+        let (state, doorbell) = &*self.0;
+        if state.swap(OPEN, Ordering::AcqRel) == AWAITED {
+            doorbell.ring();
+        }
+    }
+
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        self.0.0.load(Ordering::Acquire) == OPEN
+    }
+
+    /// Whether it is open; if it is not, the doorbell rings as soon as it is.
+    pub(super) fn ask(&self) -> bool {
+        let awaited =
+            self.0.0.compare_exchange(CLOSED, AWAITED, Ordering::AcqRel, Ordering::Acquire);
+        awaited == Err(OPEN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use super::*;
+    use crate::wake::{self, WakeFd};
+
+    fn rang(bell: &WakeFd) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let rang = poll(&mut [PollFd::new(bell, PollFlags::IN)], Some(&now)) == Ok(1);
+        bell.drain();
+        rang
+    }
+
+    #[test]
+    fn only_who_asked_too_early_is_rung_and_only_once() {
+        let (waker, bell) = wake::pair().unwrap();
+        let latch = Latch::new(Doorbell::from(waker.clone()));
+        latch.open();
+        assert!(latch.is_open() && latch.ask() && !rang(&bell));
+        let latch = Latch::new(Doorbell::from(waker));
+        assert!(!latch.is_open() && !latch.ask() && !latch.ask());
+        latch.open();
+        assert!(latch.ask() && rang(&bell));
+        latch.open();
+        assert!(!rang(&bell));
+    }
+}
