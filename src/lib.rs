@@ -36,6 +36,7 @@
 //! | [`control`] | the local socket that `status` asks |
 //! | [`runtime`] | puts the boxes together |
 //! | [`resident`] | memory that was used once and goes back; beside it `memory`, the heap, and `packed`, many small records in one piece |
+//! | `queue` | what the two threads of a session are told through: a channel, where there are thousands of them |
 //! | [`threads`] | how threads are made; beside it `futexes`, the kernel's room for those that wait |
 //! | [`loopback`] | a small hub in-process: `try` uses it, so do the tests |
 //!
@@ -68,6 +69,7 @@ mod memory;
 mod messages;
 mod packed;
 pub mod protocol;
+mod queue;
 mod receive;
 pub mod resident;
 pub mod runtime;

@@ -8,7 +8,7 @@
 //!
 //! That still costs two locks that sender and receiver meet at. Where every
 //! message matters, the receiver is parked instead, and the sender's half is a
-//! channel plus a [`Sleeper`]: put the message in, then wake.
+//! queue plus a [`Sleeper`]: put the message in, then wake.
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
@@ -16,9 +16,9 @@ use std::sync::atomic::{Ordering, fence};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use crossbeam_channel::{
-    Receiver, RecvError, RecvTimeoutError, TryRecvError, never, select_biased,
-};
+use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, never, select_biased};
+
+use crate::queue::Queue;
 
 /// One thread that parks while it has nothing to do, as others know it.
 #[derive(Debug, Default)]
@@ -41,21 +41,12 @@ impl Sleeper {
     }
 }
 
-/// Waits, parked, for the next message until `deadline`, where there is one; every
-/// sender wakes this thread's [`Sleeper`].
-///
-/// # Errors
-/// When the deadline passed, or when every sender is gone and nothing is left:
-/// nobody wakes it for that.
-pub fn receive_parked_until<T>(
-    from: &Receiver<T>,
-    deadline: Option<Instant>,
-) -> Result<T, RecvTimeoutError> {
+/// Waits, parked, for the next message; every sender wakes this thread's [`Sleeper`].
+/// `None`: `deadline`, where there is one, has passed.
+pub fn receive_parked<T>(from: &Queue<T>, deadline: Option<Instant>) -> Option<T> {
     loop {
-        match from.try_recv() {
-            Ok(message) => return Ok(message),
-            Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
-            Err(TryRecvError::Empty) => {}
+        if let Some(message) = from.pop() {
+            return Some(message);
         }
         let Some(deadline) = deadline else {
             thread::park();
@@ -63,7 +54,7 @@ pub fn receive_parked_until<T>(
         };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(RecvTimeoutError::Timeout);
+            return None;
         }
         thread::park_timeout(left);
     }
@@ -120,24 +111,22 @@ mod tests {
 
     #[test]
     fn a_parked_thread_misses_nothing() {
-        let (sender, receiver) = crossbeam_channel::unbounded();
+        let queue = Queue::default();
         let sleeper = Sleeper::default();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| {
                 sleeper.is_here();
-                (0..1000).map(|_| receive_parked_until(&receiver, None).unwrap()).sum::<u64>()
+                (0..1000).map(|_| receive_parked(&queue, None).unwrap()).sum::<u64>()
             });
             for number in 0..1000 {
-                sender.send(number).unwrap();
+                queue.push(number);
                 sleeper.wake();
             }
             assert_eq!(waiting.join().unwrap(), 499_500);
         });
         let soon = Instant::now() + Duration::from_millis(20);
-        assert_eq!(receive_parked_until(&receiver, Some(soon)), Err(RecvTimeoutError::Timeout));
+        assert_eq!(receive_parked(&queue, Some(soon)), None);
         assert!(Instant::now() >= soon);
-        drop(sender);
-        assert_eq!(receive_parked_until(&receiver, None), Err(RecvTimeoutError::Disconnected));
     }
 
     #[test]

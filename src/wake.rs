@@ -12,6 +12,7 @@ mod system;
 use std::io;
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 
 /// The end that wakes. Cheap to clone; never blocks.
@@ -52,6 +53,15 @@ impl WakeFd {
     /// Takes all wake-ups so far, so that the next `poll` waits for a new one.
     pub fn drain(&self) {
         system::drain(&self.polled);
+    }
+}
+
+impl WakeFd {
+    /// Waits for a wake-up, and takes all there are by then.
+    pub fn wait(&self) {
+        // Interrupted, or short of memory: the caller looks, and waits again.
+        let _ = poll(&mut [PollFd::new(self, PollFlags::IN)], None);
+        self.drain();
     }
 }
 

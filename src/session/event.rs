@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-
 use super::admission::{Permit, SessionAdmission};
 use super::facts::Facts;
 use crate::agent::AgentEvent;
 use crate::config::{Endpoint, Runtime};
 use crate::protocol::inbound::FileUpload;
+use crate::queue::Queue;
 use crate::watchdog::Deadline;
 
 /// Everything a session's worker waits for.
@@ -72,15 +71,15 @@ pub enum Ending {
     Shutdown,
 }
 
-/// The end of an inbox that is read. A channel keeps 31 places allocated as soon as
-/// it is used, and there is one for every session: the places hold pointers.
-pub type Events = Receiver<Box<Event>>;
+/// The end of an inbox that is read. There is one for every session, so its places
+/// hold pointers.
+pub type Events = Arc<Queue<Box<Event>>>;
 
 /// The way into a worker. Sending never blocks; what a hub can cause is bounded
 /// by the session's admission and by flags that let a repeated word pass only once.
 #[derive(Clone, Debug)]
 pub struct Inbox {
-    events: Sender<Box<Event>>,
+    events: Events,
     admission: SessionAdmission,
     facts: Arc<Facts>,
 }
@@ -88,8 +87,8 @@ pub struct Inbox {
 impl Inbox {
     /// An inbox and the end its worker reads.
     pub fn new(admission: SessionAdmission, facts: Arc<Facts>) -> (Self, Events) {
-        let (events, receiver) = unbounded();
-        (Self { events, admission, facts }, receiver)
+        let events = Events::default();
+        (Self { events: Arc::clone(&events), admission, facts }, events)
     }
 
     /// A place for a message of `bytes` bytes; `None`: too much waits already.
@@ -99,7 +98,7 @@ impl Inbox {
 
     /// Puts an event in. An ended worker simply does not hear it.
     pub fn tell(&self, event: Event) {
-        let _ = self.events.send(Box::new(event));
+        self.events.push(Box::new(event));
         self.facts.worker.wake();
     }
 

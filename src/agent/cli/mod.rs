@@ -78,7 +78,11 @@ impl CliAgent {
         // everything of it.
         let parts = Box::new((owner, child, inbox));
         let run = move || {
-            let (owner, child, inbox) = *parts;
+            // In a block of its own, at whose end the place they were in is given back.
+            let (owner, child, inbox) = {
+                let parts = parts;
+                *parts
+            };
             owner.run(Some(child), &inbox);
         };
         let thread = threads::spawn(name, run).map_err(scarce)?;

@@ -12,9 +12,10 @@
 
 use std::io;
 use std::mem;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+use crossbeam_channel::TryRecvError;
 
 use super::course::{Course, Facts, Step};
 use super::end::{self, Ending, Progress};
@@ -22,7 +23,7 @@ use super::family::Family;
 use super::pipes::Pipes;
 use super::reaper::{ExitWatch, Pid, exit_code};
 use super::stream::{Read, Stream, Wanted};
-use crate::receive::receive;
+use crate::queue::Queue;
 use crate::resident;
 use crate::wake::{self, WakeFd, Waker};
 
@@ -222,56 +223,88 @@ pub fn forget_extinct(left: &mut Vec<Family>) {
 
 /// The sending half of a pipe thread. Cheap to clone.
 #[derive(Debug)]
-pub struct Handle<C> {
-    commands: Sender<Box<C>>,
+pub struct Handle<C>(Arc<Senders<C>>);
+
+/// All that send to one pipe thread: it is woken when the last of them has gone.
+#[derive(Debug)]
+struct Senders<C> {
+    commands: Arc<Queue<Box<C>>>,
     waker: Waker,
 }
 
-/// The receiving half of a pipe thread: it outlives the children. The channel keeps
-/// 31 places from its first use on, so they hold pointers.
+/// The receiving half of a pipe thread: it outlives the children. There is one for
+/// every session, so the places of its queue hold pointers.
 #[derive(Debug)]
 pub struct Inbox<C> {
-    commands: Receiver<Box<C>>,
+    commands: Arc<Queue<Box<C>>>,
+    senders: Weak<Senders<C>>,
     wake: WakeFd,
     waker: Waker,
 }
 
-/// Makes the two halves. The channel has no bound of its own: what a hub can
+/// Makes the two halves. The queue has no bound of its own: what a hub can
 /// put into it is bounded by the permits that travel with it.
 ///
 /// # Errors
 /// When the process is out of descriptors.
 pub fn channel<C>() -> io::Result<(Handle<C>, Inbox<C>)> {
-    let (commands, received) = unbounded();
+    let commands = Arc::new(Queue::default());
     let (waker, wake) = wake::pair()?;
-    let handle = Handle { commands, waker: waker.clone() };
-    Ok((handle, Inbox { commands: received, wake, waker }))
+    let senders = Arc::new(Senders { commands: Arc::clone(&commands), waker: waker.clone() });
+    let inbox = Inbox { commands, senders: Arc::downgrade(&senders), wake, waker };
+    Ok((Handle(senders), inbox))
 }
 
 impl<C> Clone for Handle<C> {
     fn clone(&self) -> Self {
-        Self { commands: self.commands.clone(), waker: self.waker.clone() }
+        Self(Arc::clone(&self.0))
     }
 }
 
 impl<C> Handle<C> {
     /// Tells the thread. `false` when it has ended.
     pub fn send(&self, command: C) -> bool {
-        let sent = self.commands.send(Box::new(command)).is_ok();
-        self.waker.wake();
+        let sent = self.0.commands.push(Box::new(command));
+        self.0.waker.wake();
         sent
+    }
+}
+
+impl<C> Drop for Senders<C> {
+    fn drop(&mut self) {
+        self.waker.wake();
     }
 }
 
 impl<C> Inbox<C> {
     /// Waits for a command while there is no child; `None` when all senders are gone.
     pub fn wait(&self) -> Option<C> {
-        receive(&self.commands).ok().map(|command| *command)
+        loop {
+            match self.take() {
+                Ok(command) => return Some(command),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => self.wake.wait(),
+            }
+        }
+    }
+
+    /// The next command, if one has come.
+    fn take(&self) -> Result<C, TryRecvError> {
+        // Asked first: whoever was there then may have put something in since.
+        let deserted = self.senders.strong_count() == 0;
+        let nothing = if deserted { TryRecvError::Disconnected } else { TryRecvError::Empty };
+        self.commands.pop().map(|command| *command).ok_or(nothing)
     }
 
     /// What wakes this thread.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+}
+
+impl<C> Drop for Inbox<C> {
+    fn drop(&mut self) {
+        self.commands.close();
     }
 }
 
@@ -355,8 +388,8 @@ pub fn run<D: Duty>(mut child: Child, duty: &mut D, inbox: &Inbox<D::Command>) -
 
 fn take_commands<D: Duty>(child: &mut Child, duty: &mut D, inbox: &Inbox<D::Command>) {
     loop {
-        match inbox.commands.try_recv() {
-            Ok(command) => duty.command(*command, child),
+        match inbox.take() {
+            Ok(command) => duty.command(command, child),
             Err(TryRecvError::Empty) => return,
             Err(TryRecvError::Disconnected) => return duty.deserted(child),
         }

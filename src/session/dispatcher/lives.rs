@@ -83,7 +83,7 @@ impl Dispatcher {
             shared: self.shared.clone(),
         });
         let ended = self.ended.clone();
-        let unread = args.events.clone();
+        let unread = Arc::clone(&args.events);
         let run = move || {
             let session_id = Arc::clone(&args.session_id);
             let unheard = worker::run(args);
@@ -153,7 +153,7 @@ impl Dispatcher {
         if let Some(handle) = itself.or_else(|| self.closing.remove(&number)) {
             resident::shrink(&mut self.closing);
             // What came after its last look belongs to the session all the same.
-            for event in handle.unread.try_iter() {
+            while let Some(event) = handle.unread.pop() {
                 match *event {
                     message @ (Event::Message(_) | Event::Upload(..)) => unheard.push(message),
                     Event::Stop => {

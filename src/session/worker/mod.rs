@@ -31,7 +31,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
 use log::info;
 
 use self::unwritten::Unwritten;
@@ -47,7 +46,7 @@ use crate::config::{Endpoint, Runtime};
 use crate::files::Files;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
-use crate::receive::receive_parked_until;
+use crate::receive::receive_parked;
 use crate::resident;
 use crate::state::Journal;
 use crate::watchdog::Reason;
@@ -100,7 +99,7 @@ pub struct Args {
 /// came too late to be heard: the session is made again for them, and for what is
 /// still unread in its inbox.
 pub fn run(args: Box<Args>) -> Vec<Event> {
-    let events = args.events.clone();
+    let events = Arc::clone(&args.events);
     args.facts.worker.is_here();
     let mut worker = match opening::open(args) {
         Ok(worker) => worker,
@@ -111,11 +110,9 @@ pub fn run(args: Box<Args>) -> Vec<Event> {
     };
     resident::give_back_stack();
     while worker.state != State::Ended {
-        match receive_parked_until(&events, worker.unwritten.deadline()) {
-            Ok(event) => worker.handle(*event),
-            Err(RecvTimeoutError::Timeout) => worker.look_at_unwritten(),
-            // The inbox cannot be disconnected: the worker holds a sender itself.
-            Err(RecvTimeoutError::Disconnected) => break,
+        match receive_parked(&events, worker.unwritten.deadline()) {
+            Some(event) => worker.handle(*event),
+            None => worker.look_at_unwritten(),
         }
         // A session between two turns has often a long time before it.
         if worker.turn.is_none() && events.is_empty() {

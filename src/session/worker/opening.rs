@@ -96,7 +96,7 @@ pub(super) fn open(args: Box<Args>) -> Result<Box<Worker>, Refused> {
 impl Refused {
     /// Messages that came while the agent was being opened get their end.
     pub(super) fn answer_what_waits(&self, events: &Events) {
-        for event in events.try_iter() {
+        while let Some(event) = events.pop() {
             match *event {
                 Event::Message(message) => {
                     debug!("message refused session={}", Quoted(&self.session_id));
