@@ -17,9 +17,11 @@ row() { printf '%-28s %-34s %s\n' "$1" "$2" "$3"; }
 
 # The suite's stories, told of another binary than the one cargo builds beside them.
 stories() { # stories BINARY LOG [TEST [OPTION]]
-    AMURG_TEST_BINARY=$1 cargo test --test "${3:-stories}" -- ${4:+"$4"} --test-threads "${THREADS:-2}" ${STORIES:+"$STORIES"} >"$2" 2>&1
-    local code=$?
-    sed -n 's/^test result: [a-zA-Z]*\. \([0-9]* passed; [0-9]* failed\).*/\1/p' "$2" | head -n 1
+    AMURG_TEST_BINARY=$1 cargo test --test "${3:-stories}" -- ${4:+"$4"} --show-output --test-threads "${THREADS:-2}" ${STORIES:+"$STORIES"} >"$2" 2>&1
+    local code=$? skipped
+    skipped=$(grep -c '^skipped: under an emulator' "$2")
+    [ "$skipped" -eq 0 ] && skipped= || skipped=", $skipped of them skipped under the emulator"
+    sed -n "s/^test result: [a-zA-Z]*\. \([0-9]* passed; [0-9]* failed\).*/\1$skipped/p" "$2" | head -n 1
     return $code
 }
 

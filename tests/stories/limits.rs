@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::scene::{Scene, cli};
+use crate::support::scene::{Scene, cli, is_emulated};
 
 #[test]
 fn max_runtime_ends_a_tree_of_processes_and_says_so() {
@@ -52,6 +52,9 @@ fn output_puts_the_idle_end_off() {
 
 #[test]
 fn an_inactive_session_is_ended_told_and_made_again() {
+    if is_emulated() {
+        return;
+    }
     let scene = Scene::new("limit_inactive")
         .agent(json!({
             "id": "sh", "profile": "generic-cli", "cli": { "command": "sh" },

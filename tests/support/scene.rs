@@ -14,8 +14,9 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,6 +59,30 @@ pub struct Scene {
     proxy: Option<FaultProxy>,
     pub hub: LoopbackHub,
     pub dir: ScratchDir,
+}
+
+fn binary() -> PathBuf {
+    let other = std::env::var_os("AMURG_TEST_BINARY");
+    other.unwrap_or_else(|| env!("CARGO_BIN_EXE_amurg-runtime").into()).into()
+}
+
+/// Whether the runtime is built for another processor, so that an emulator runs it.
+/// What it reads of its agents in `/proc` is the machine's own then: it cannot tell
+/// that one waits for input, and an emulated kernel may have no pseudo-terminals.
+pub fn is_emulated() -> bool {
+    let machines = [binary(), "/proc/self/exe".into()].map(|path| machine(&path));
+    let emulated = matches!(machines, [Some(its), Some(own)] if its != own);
+    if emulated {
+        println!("skipped: under an emulator, which does not show what an agent waits for");
+    }
+    emulated
+}
+
+/// `e_machine` of elf(5); `None`: it is a script.
+fn machine(binary: &Path) -> Option<[u8; 2]> {
+    let mut head = [0; 20];
+    std::fs::File::open(binary).and_then(|mut file| file.read_exact(&mut head)).ok()?;
+    head.starts_with(b"\x7fELF").then_some([head[18], head[19]])
 }
 
 impl Scene {
@@ -114,9 +139,7 @@ impl Scene {
     /// Starts the runtime, which must not be running. `AMURG_TEST_BINARY` names
     /// another build of it, for instance a static one.
     pub fn launch(&self) {
-        let binary = std::env::var_os("AMURG_TEST_BINARY");
-        let binary = binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_amurg-runtime").into());
-        let mut command = Command::new(binary);
+        let mut command = Command::new(binary());
         command.arg("-config").arg(&self.config).current_dir(self.dir.path());
         for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
             command.env_remove(proxy);
