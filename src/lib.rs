@@ -13,11 +13,12 @@
 //! ```
 //!
 //! Every box is a named thread with one job and one owner that joins it; every
-//! arrow is a channel. State lives in one thread; what others need of it they
-//! ask for by message, or read as a plain count. A thread waits either on
-//! channels (`select!`, or parked) or on descriptors (`poll`), never on both:
-//! whoever polls is woken through a descriptor ([`wake`]). No lock is held across anything
-//! that blocks, and nothing polls but the one check [`agent::cli::waiting`] tells of.
+//! arrow is a channel, or a `queue` where every session has one. State lives in one
+//! thread; what others need of it they ask for by message, or read as a plain count.
+//! A thread waits either on channels (`select!`, or parked) or on descriptors
+//! (`poll`), never on both: whoever polls is woken through a descriptor ([`wake`]).
+//! No lock is held across anything that blocks, and nothing polls but the one check
+//! [`agent::cli::waiting`] tells of.
 //!
 //! # The rooms
 //!

@@ -1,8 +1,8 @@
 //! Wakes a thread that waits on descriptors (`poll`), where a channel cannot.
 //!
-//! The sending half of such a thread is a channel plus a [`Waker`]: put the
-//! message into the channel, then wake. The waiting thread polls the
-//! [`WakeFd`], drains it, then empties the channel. An eventfd on Linux, a pipe
+//! The sending half of such a thread is a channel, or a queue, plus a [`Waker`]: put
+//! the message in, then wake. The waiting thread polls the [`WakeFd`], drains it,
+//! then takes all there is. An eventfd on Linux, a pipe
 //! on other Unix systems, a pair of sockets on Windows, which polls nothing else.
 
 #[cfg_attr(unix, path = "wake/unix.rs")]

@@ -1,19 +1,20 @@
 //! How many senders reach one thread that polls descriptors, at almost no cost.
 //!
 //! A [`Waker`] costs a system call each time. During a flood the listening
-//! thread is awake anyway and will look at its channel before it sleeps: a flag
-//! says so, and then nobody rings. It knows nothing of what is in the channel.
+//! thread is awake anyway and will look before it sleeps, into its channel and at
+//! the latches it waits for: a flag says so, and then nobody rings. It knows nothing
+//! of either.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::wake::Waker;
 
-/// The senders' side. Put the message into the channel first, then ring.
+/// The senders' side. Put the message into the channel, or open the latch, first; then ring.
 #[derive(Clone, Debug)]
 pub struct Doorbell {
     waker: Waker,
-    /// Whether the listener will look into its channel without being woken.
+    /// Whether the listener will look without being woken.
     /// `None`: nobody keeps that flag, so every ring wakes.
     attentive: Option<Arc<AtomicBool>>,
 }
@@ -29,7 +30,7 @@ impl Doorbell {
         (Self { waker, attentive: Some(Arc::clone(&flag)) }, Attention(flag))
     }
 
-    /// Makes the listener look into its channel. Never blocks.
+    /// Makes the listener look. Never blocks.
     pub fn ring(&self) {
         let will_look =
             self.attentive.as_ref().is_some_and(|flag| flag.swap(true, Ordering::SeqCst));
@@ -47,13 +48,13 @@ impl From<Waker> for Doorbell {
 }
 
 impl Attention {
-    /// The listener is about to sleep. It must look into its channel once more
-    /// after this call: what was put there before is not rung for again.
+    /// The listener is about to sleep. It must look once more after this call: what
+    /// was there before is not rung for again.
     pub fn doze(&self) {
         self.0.store(false, Ordering::SeqCst);
     }
 
-    /// The listener is up and will look into its channel before it sleeps again.
+    /// The listener is up and will look before it sleeps again.
     pub fn wake_up(&self) {
         self.0.store(true, Ordering::SeqCst);
     }

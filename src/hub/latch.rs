@@ -2,8 +2,8 @@
 //!
 //! An entry that must not be sent before something else has happened carries
 //! one. The link writer has other things to do than to wait for it: it asks, and
-//! its doorbell rings when the answer has changed. It knows nothing of what is
-//! waited for.
+//! its doorbell rings when the answer has changed. As with everything it rings for,
+//! the listener asks once more before it sleeps. It knows nothing of what is waited for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -28,7 +28,7 @@ impl Latch {
     /// Opens it. Never blocks.
     pub fn open(&self) {
         let (state, doorbell) = &*self.0;
-        if state.swap(OPEN, Ordering::AcqRel) == AWAITED {
+        if state.swap(OPEN, Ordering::SeqCst) == AWAITED {
             doorbell.ring();
         }
     }
@@ -40,8 +40,10 @@ impl Latch {
 
     /// Whether it is open; if it is not, the doorbell rings as soon as it is.
     pub(super) fn ask(&self) -> bool {
+        // In one order with the doorbell's flag: either this sees it open, or the
+        // opening finds a listener that dozes.
         let awaited =
-            self.0.0.compare_exchange(CLOSED, AWAITED, Ordering::AcqRel, Ordering::Acquire);
+            self.0.0.compare_exchange(CLOSED, AWAITED, Ordering::SeqCst, Ordering::SeqCst);
         awaited == Err(OPEN)
     }
 }
@@ -58,6 +60,24 @@ mod tests {
         let rang = poll(&mut [PollFd::new(bell, PollFlags::IN)], Some(&now)) == Ok(1);
         bell.drain();
         rang
+    }
+
+    #[test]
+    fn a_listener_that_asks_again_when_it_dozes_misses_no_opening() {
+        for opens_first in [true, false] {
+            let (waker, bell) = wake::pair().unwrap();
+            let (doorbell, attention) = Doorbell::new(waker);
+            attention.wake_up();
+            let latch = Latch::new(doorbell);
+            assert!(!latch.ask());
+            if opens_first {
+                latch.open();
+            }
+            attention.doze();
+            let seen = latch.ask();
+            latch.open();
+            assert_eq!((seen, rang(&bell)), (opens_first, !opens_first));
+        }
     }
 
     #[test]

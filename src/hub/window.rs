@@ -326,6 +326,7 @@ impl Window {
             // What grew for a crowd is given back when the crowd has gone.
             self.wire.shrink_to(KEPT);
             self.round.shrink_to(KEPT);
+            self.held.shrink_to(KEPT);
         }
         self.pace.delivered(&proof, before - self.wire_bytes, now);
         self.serve_line();

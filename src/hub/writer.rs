@@ -181,6 +181,7 @@ impl Writer {
 
     /// Does everything that can be done now.
     fn work(&mut self, now: Instant) {
+        self.args.window.release_held();
         let slept = self.args.alarm.slept();
         if let Some(sending) = &mut self.sending {
             if let Some(slept) = slept {
@@ -212,7 +213,7 @@ impl Writer {
     /// Sleeps until there may be something to do.
     fn wait(&mut self) {
         self.args.attention.doze();
-        if self.args.commands.is_empty() {
+        if self.args.commands.is_empty() && !self.args.window.release_held() {
             let now = Instant::now();
             let deadline =
                 self.sending.as_ref().and_then(|sending| sending.deadline(&self.args.window));

@@ -122,10 +122,20 @@ impl SessionOutput {
     /// `turn.started`. It goes out with what follows it, or with
     /// [`SessionOutput::hasten`]: the agent's answer is often there at once.
     /// Neither it nor what follows is sent before `written` is open.
-    pub fn turn_started(&self, in_response_to: &str, written: Latch) {
+    pub fn turn_started(&self, in_response_to: &str, written: &Latch) {
         let frame = outbound::turn_started(&self.session_id, in_response_to);
         let kind = EntryKind::TurnStarted;
-        self.lane.send_later(Entry { frame, kind, after: Some(written), on_confirmed: None });
+        self.lane.send_later(Entry {
+            frame,
+            kind,
+            after: Some(written.clone()),
+            on_confirmed: None,
+        });
+    }
+
+    /// What was to go out with something else goes out as soon as `written` is open.
+    pub fn hasten_when(&self, written: &Latch) {
+        self.lane.hasten_when(written);
     }
 
     /// Something for a turn's start or end to wait for.
@@ -158,8 +168,8 @@ impl SessionOutput {
         frame: Frame,
         on_confirmed: impl FnOnce() + Send + 'static,
     ) {
-        self.complete(frame, Some(written.clone()), on_confirmed);
-        self.lane.hasten_when(written);
+        self.turn_replaced(written, frame, on_confirmed);
+        self.hasten_when(written);
     }
 
     /// The same where the `turn.started` of the next turn follows at once.
@@ -423,7 +433,7 @@ mod tests {
         output.session_created(Ok(()));
         let written = output.latch();
         written.open();
-        output.turn_started("m", written);
+        output.turn_started("m", &written);
         output.text(&Channel::Stdout, "x");
         output.permission_request(&question);
         output.file_available(&metadata, b"x");

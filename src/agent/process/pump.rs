@@ -36,7 +36,7 @@ pub trait Duty {
     type Command;
     /// The child runs.
     fn started(&mut self, _child: &mut Child) {}
-    /// Something came by channel.
+    /// Something was said to it.
     fn command(&mut self, command: Self::Command, child: &mut Child);
     /// The agent is gone without a word.
     fn deserted(&mut self, child: &mut Child) {

@@ -84,7 +84,7 @@ pub struct LaneQueue {
     pub entries: VecDeque<Item>,
     /// How many of the entries are on the wire.
     pub sent: usize,
-    /// Whether the lane has a place in the round.
+    /// Whether the lane has a place in the round, or will have one when a latch opens.
     pub in_round: bool,
     /// Whether the last thing said of a turn is that it started.
     pub turn_open: bool,

@@ -158,6 +158,7 @@ impl Life {
 
     /// Takes the next entry, or the second half of one begun before.
     fn send(&mut self) {
+        self.window.release_held();
         if self.careful.is_some() {
             self.send_carefully();
         } else if self.unfinished {

@@ -18,7 +18,6 @@ impl Window {
         if self.gate != Gate::Open || self.begun != self.pace.finished() {
             return None;
         }
-        self.release_held();
         loop {
             let again = self.resend.front().map(|session| Source::Lane(Arc::clone(session)));
             let source = again.or_else(|| self.round.front().cloned())?;
@@ -54,15 +53,16 @@ impl Window {
         }
     }
 
-    /// The lane in front waits for a latch. It keeps its place in the round, which is
-    /// in `held` meanwhile.
+    /// The lane in front waits for a latch: out of the round, and at its end afterwards.
     fn hold(&mut self, session: Arc<str>) {
         self.round.pop_front();
         self.held.push(session);
     }
 
-    /// Lanes whose latch is open by now have their turn again.
-    fn release_held(&mut self) {
+    /// Lanes whose latch is open by now have their turn again. Whether there were any.
+    /// For all others the writer is rung when theirs opens.
+    pub fn release_held(&mut self) -> bool {
+        let before = self.held.len();
         let (lanes, round) = (&self.lanes, &mut self.round);
         self.held.retain(|session| {
             let held = lanes.get(session).and_then(|queue| queue.next()).is_some_and(Item::is_held);
@@ -71,6 +71,7 @@ impl Window {
             }
             held
         });
+        self.held.len() < before
     }
 
     /// Whether something of that size may join what is on the wire.

@@ -62,6 +62,7 @@ impl Bench {
     /// Sends everything that may be sent.
     fn send(&mut self) -> Vec<String> {
         let mut sent = Vec::new();
+        self.window.release_held();
         while let Some(outgoing) = self.window.begin_next() {
             if outgoing.careful {
                 let ping = self.window.ask(self.now);

@@ -110,10 +110,10 @@ pub fn run(args: Box<Args>) -> Vec<Event> {
     };
     resident::give_back_stack();
     while worker.state != State::Ended {
-        match receive_parked(&events, worker.unwritten.deadline()) {
-            Some(event) => worker.handle(*event),
-            None => worker.look_at_unwritten(),
+        if let Some(event) = receive_parked(&events, worker.unwritten.deadline()) {
+            worker.handle(*event);
         }
+        worker.look_at_unwritten();
         // A session between two turns has often a long time before it.
         if worker.turn.is_none() && events.is_empty() {
             resident::give_back_stack();
@@ -285,6 +285,8 @@ impl Worker {
 
     fn upload(&mut self, upload: &FileUpload) {
         self.touch();
+        // Files lie on a disk, too: it may keep this thread for as long as it likes.
+        self.settle_unwritten();
         let stored = self.shared.files.store(&self.endpoint.id, upload);
         let used = match stored {
             Ok(file) => self.agent.file(&file),
@@ -302,6 +304,14 @@ impl Worker {
     fn look_at_unwritten(&mut self) {
         if self.unwritten.deadline().is_some_and(|until| until <= Instant::now()) {
             self.shared.journal.keeps_waiting();
+            self.unwritten.give_up();
+        }
+    }
+
+    /// The same at once, where nobody will be here to stop waiting.
+    fn settle_unwritten(&mut self) {
+        if self.unwritten.deadline().is_some() {
+            self.shared.journal.flush();
             self.unwritten.give_up();
         }
     }
@@ -343,11 +353,7 @@ impl Worker {
                 self.output.refuse_message(&message.message_id, &why);
             }
         }
-        if self.unwritten.deadline().is_some() {
-            // Nobody is here any more who could stop waiting.
-            self.shared.journal.flush();
-            self.unwritten.give_up();
-        }
+        self.settle_unwritten();
         self.deadlines.forget();
         self.shared.files.session_ended(&self.endpoint.id, &self.session_id);
         self.output.release();

@@ -37,7 +37,7 @@ impl Worker {
         if let Some((turn, frame)) = replaced {
             self.output.turn_replaced(&written, frame, self.confirmed(turn));
         }
-        self.output.turn_started(&message_id, written);
+        self.output.turn_started(&message_id, &written);
         info!("turn started session={} message={}", Quoted(&self.session_id), Quoted(&message_id));
         self.turn = Some(OpenTurn {
             number: self.turns,
@@ -54,7 +54,7 @@ impl Worker {
             Profile::Http(_) | Profile::External(_) => {}
         }
         if !self.agent.announces() {
-            self.output.hasten();
+            self.output.hasten_when(&written);
         }
         self.agent.message(TurnMessage { turn: self.turns, message_id, content, permit });
     }
