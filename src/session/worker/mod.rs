@@ -115,7 +115,7 @@ pub fn run(args: Box<Args>) -> Vec<Event> {
         }
         worker.look_at_unwritten();
         // A session between two turns has often a long time before it.
-        if worker.turn.is_none() && events.is_empty() {
+        if worker.state == State::Idle && events.is_empty() {
             resident::give_back_stack();
         }
     }
