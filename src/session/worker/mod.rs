@@ -158,7 +158,10 @@ struct Worker {
     unheard: Vec<Event>,
 }
 
+// What `run` calls between its waits has frames of its own: what lies on the stack while
+// a session waits is a page of memory, or two.
 impl Worker {
+    #[inline(never)]
     fn handle(&mut self, event: Event) {
         match event {
             Event::Message(message) => {
@@ -301,6 +304,7 @@ impl Worker {
     // The journal.
 
     /// A sick disk holds no turn for long.
+    #[inline(never)]
     fn look_at_unwritten(&mut self) {
         if self.unwritten.deadline().is_some_and(|until| until <= Instant::now()) {
             self.shared.journal.keeps_waiting();
@@ -335,6 +339,7 @@ impl Worker {
     }
 
     /// Ends what is still open and lets go of the lane.
+    #[inline(never)]
     fn leave(mut self) -> Vec<Event> {
         self.complete_turn(None);
         // A session that ended of itself owes its user what was still waiting;
