@@ -71,31 +71,41 @@ impl AsFd for WakeFd {
     }
 }
 
+/// What tests ask of the end they listen at.
+#[cfg(test)]
+impl WakeFd {
+    /// Whether there is a wake-up.
+    pub fn is_woken(&self) -> bool {
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(self, PollFlags::IN)], Some(&now)) == Ok(1)
+    }
+
+    /// The same, and takes it.
+    pub fn take_wake_up(&self) -> bool {
+        let woken = self.is_woken();
+        self.drain();
+        woken
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
     use super::*;
-
-    fn is_woken(end: &WakeFd) -> bool {
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut [PollFd::new(end, PollFlags::IN)], Some(&now)) == Ok(1)
-    }
 
     #[test]
     fn wake_ups_add_up_to_one_and_are_drained_at_once() {
         let (waker, end) = pair().unwrap();
-        assert!(!is_woken(&end));
+        assert!(!end.is_woken());
         for _ in 0..1000 {
             waker.wake();
         }
-        assert!(is_woken(&end));
+        assert!(end.is_woken());
         end.drain();
-        assert!(!is_woken(&end));
+        assert!(!end.is_woken());
         waker.wake();
         drop(waker);
-        assert!(is_woken(&end));
+        assert!(end.is_woken());
         end.drain();
-        assert!(!is_woken(&end));
+        assert!(!end.is_woken());
     }
 }

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use super::*;
 use crate::hub::latch::Latch;
 use crate::wake::{self, WakeFd};
@@ -104,13 +102,6 @@ fn limited_lane(session: &str, limit: usize) -> Arc<LaneShared> {
     Arc::new(LaneShared { session_id: session.into(), budget: Budget::new(limit) })
 }
 
-fn woken(bell: &WakeFd) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let woken = poll(&mut [PollFd::new(bell, PollFlags::IN)], Some(&now)) == Ok(1);
-    bell.drain();
-    woken
-}
-
 use EntryKind::{Control, File, Output, Permission, TurnCompleted, TurnStarted};
 
 #[test]
@@ -149,17 +140,17 @@ fn an_entry_waits_for_its_latch_with_all_that_follows_and_holds_up_nobody_else()
     bench.say(&a, Output, "a4");
     bench.say(&b, Output, "b2");
     assert_eq!(bench.send(), ["b2"]);
-    assert!(!woken(&bell));
+    assert!(!bell.take_wake_up());
     // Held as well over a loss: it has never been on the wire.
     bench.confirm();
     bench.lose();
     bench.connect();
     assert!(bench.send().is_empty());
     latches[0].open();
-    assert!(woken(&bell), "the writer is asked to look again");
+    assert!(bell.take_wake_up(), "the writer is asked to look again");
     assert_eq!(bench.send(), ["a2"]);
     latches[1].open();
-    assert!(woken(&bell));
+    assert!(bell.take_wake_up());
     assert_eq!(bench.send(), ["a3", "a4"]);
     bench.lose();
     bench.connect();
@@ -433,17 +424,17 @@ fn who_waits_for_its_lane_is_woken_when_a_quarter_is_free() {
     let (waker, bell) = wake::pair().unwrap();
     bench.connect();
     bench.window.need_room(&a, waker.clone());
-    assert!(woken(&bell), "there is room now");
+    assert!(bell.take_wake_up(), "there is room now");
     for _ in 0..10 {
         bench.say(&a, Output, &"x".repeat(10));
     }
     bench.window.need_room(&a, waker);
-    assert!(!woken(&bell));
+    assert!(!bell.take_wake_up());
     for left in (0..10).rev() {
         assert!(bench.window.begin_next().is_some());
         bench.window.finish(bench.now);
         bench.confirm();
-        assert_eq!(woken(&bell), left == 7, "{left} entries left");
+        assert_eq!(bell.take_wake_up(), left == 7, "{left} entries left");
     }
 }
 
@@ -462,13 +453,13 @@ fn the_line_for_the_total_is_served_in_order_and_never_forgotten() {
             bell
         })
         .collect();
-    assert!(!waiting.iter().any(woken));
+    assert!(!waiting.iter().any(WakeFd::take_wake_up));
     let mut served = Vec::new();
     while !bench.window.is_drained() {
         assert!(bench.window.begin_next().is_some());
         bench.window.finish(bench.now);
         bench.confirm();
-        served.extend((0..8).filter(|number| woken(&waiting[*number])));
+        served.extend((0..8).filter(|number| waiting[*number].take_wake_up()));
     }
     assert_eq!(served, (0..8).collect::<Vec<_>>());
     assert!(bench.window.lanes.is_empty());
@@ -497,10 +488,10 @@ fn a_raised_bound_wakes_who_waited() {
     bench.window.need_room(&a, waker);
     a.budget.set_limit(100);
     bench.window.limit_changed();
-    assert!(!woken(&bell), "the total is still full");
+    assert!(!bell.take_wake_up(), "the total is still full");
     bench.total.set_limit(100);
     bench.window.limit_changed();
-    assert!(woken(&bell));
+    assert!(bell.take_wake_up());
 }
 
 #[test]
