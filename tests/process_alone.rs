@@ -60,7 +60,7 @@ fn alone(name: &str, story: impl FnOnce()) {
 fn terminate_and_reload_are_told_and_children_reaped() {
     alone("terminate_and_reload_are_told_and_children_reaped", || {
         let (told, notices) = mpsc::channel();
-        let reaper = Reaper::new().unwrap();
+        let reaper = Reaper::new();
         let thread = signals::start(reaper.clone(), move |notice| told.send(notice).unwrap());
         for (signal, notice) in [
             (Signal::HUP, Notice::Reload),
@@ -82,7 +82,7 @@ fn a_second_signal_exits_at_once_and_leaves_nobody() {
     let name = "a_second_signal_exits_at_once_and_leaves_nobody";
     if is_inner() {
         let (told, notices) = mpsc::channel();
-        let reaper = Reaper::new().unwrap();
+        let reaper = Reaper::new();
         let _thread = signals::start(reaper.clone(), move |_| told.send(()).unwrap()).unwrap();
         let mut scene = Scene::with(
             &launcher_of(reaper),

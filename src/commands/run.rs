@@ -100,7 +100,7 @@ fn serve(arguments: &Run, config: Config) -> Result<(), StartError> {
         config.endpoints.len()
     );
     keep_secrets();
-    let reaper = Reaper::new()?;
+    let reaper = Reaper::new();
     // Signals are taken before anything can have children.
     let service = Service::listen(reaper.clone())?;
     let launcher = Launcher::new(reaper, Original::change())?;

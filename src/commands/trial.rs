@@ -99,7 +99,7 @@ fn choose(arguments: &Try) -> Result<(Config, Option<PathBuf>), u8> {
 /// Starts the real runtime in this process. It logs nothing: the terminal is the conversation's.
 fn start(config: Config) -> Result<Shutdown, String> {
     let started = || {
-        let reaper = Reaper::new()?;
+        let reaper = Reaper::new();
         let signals = signals::reap_only(reaper.clone())?;
         let launcher = Launcher::new(reaper, Original::change())?;
         let options =

@@ -36,7 +36,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 static REAPER: LazyLock<Reaper> = LazyLock::new(|| {
-    let reaper = Reaper::new().expect("a subreaper");
+    let reaper = Reaper::new();
     let thread = amurg_runtime::signals::start(reaper.clone(), |_| {}).expect("a signal thread");
     std::mem::forget(thread);
     reaper

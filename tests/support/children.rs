@@ -28,7 +28,7 @@ pub const LONG: Duration = Duration::from_secs(30);
 pub fn reaper() -> Reaper {
     static REAPER: OnceLock<(Reaper, SignalThread)> = OnceLock::new();
     let (reaper, _) = REAPER.get_or_init(|| {
-        let reaper = Reaper::new().unwrap();
+        let reaper = Reaper::new();
         let thread = signals::start(reaper.clone(), |_| {}).unwrap();
         (reaper, thread)
     });

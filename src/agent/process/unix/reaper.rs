@@ -11,7 +11,6 @@
 //! looked at under that lock, cannot belong to anybody else.
 
 use std::collections::HashMap;
-use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -74,24 +73,18 @@ impl Reaper {
     /// A reaper, with this process made the parent of its descendants' orphans.
     ///
     /// Where that is refused, as by an emulated kernel, they go to PID 1.
-    ///
-    /// # Errors
-    /// Never, here.
     #[cfg(target_os = "linux")]
-    pub fn new() -> io::Result<Self> {
+    pub fn new() -> Self {
         if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
             log::warn!("orphans of agents go to the system's first process error={error}");
         }
-        Ok(Self::default())
+        Self::default()
     }
 
     /// A reaper of this process's own children.
-    ///
-    /// # Errors
-    /// Never, here.
     #[cfg(not(target_os = "linux"))]
-    pub fn new() -> io::Result<Self> {
-        Ok(Self::default())
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Announces a child. Without it, one that ends at once would be taken for a stranger.
