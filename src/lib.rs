@@ -7,8 +7,8 @@
 //! # The way of a message
 //!
 //! ```text
-//! hub ──► link reader ──► dispatcher ──► session worker ──► agent (pipes / HTTP)
-//! hub ◄── link writer ◄── outbox ◄────── session worker ◄── pipe readers
+//! hub ──► link reader ──► dispatcher ──► session worker ◄──► agent (pipes / HTTP)
+//! hub ◄── link writer ◄── outbox ◄────── session worker
 //!                           watchdog ───► session worker      (deadlines)
 //! ```
 //!
@@ -16,7 +16,9 @@
 //! arrow is a channel, or a `queue` where every session has one. State lives in one
 //! thread; what others need of it they ask for by message, or read as a plain count.
 //! A thread waits either on channels (`select!`, or parked) or on descriptors
-//! (`poll`), never on both: whoever polls is woken through a descriptor ([`wake`]).
+//! (`poll`), never on both: whoever polls is woken through a descriptor ([`wake`]). A
+//! worker with a process of its own polls its pipes; jobs, adapters and shared
+//! processes have a thread for theirs.
 //! No lock is held across anything that blocks, and nothing polls but the one check
 //! [`agent::cli::waiting`] tells of.
 //!
@@ -37,7 +39,7 @@
 //! | [`control`] | the local socket that `status` asks |
 //! | [`runtime`] | puts the boxes together |
 //! | [`resident`] | memory that was used once and goes back; beside it `memory`, the heap, and `packed`, many small records in one piece |
-//! | `queue` | what the two threads of a session are told through: a channel, where there are thousands of them |
+//! | [`queue`] | what a session is told through: a channel, where there are thousands of them; [`receive`]: how its thread sleeps |
 //! | [`threads`] | how threads are made; beside it `futexes`, the kernel's room for those that wait |
 //! | [`loopback`] | a small hub in-process: `try` uses it, so do the tests |
 //!
@@ -70,8 +72,8 @@ mod memory;
 mod messages;
 mod packed;
 pub mod protocol;
-mod queue;
-mod receive;
+pub mod queue;
+pub mod receive;
 pub mod resident;
 pub mod runtime;
 pub mod sandbox;

@@ -8,26 +8,49 @@
 //!
 //! That still costs two locks that sender and receiver meet at. Where every
 //! message matters, the receiver is parked instead, and the sender's half is a
-//! queue plus a [`Sleeper`]: put the message in, then wake.
+//! queue plus a [`Sleeper`]: put the message in, then wake. A thread that polls
+//! descriptors can be woken the same way, in a [`Nap`].
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, never, select_biased};
 
 use crate::queue::Queue;
+use crate::wake::Waker;
 
-/// One thread that parks while it has nothing to do, as others know it.
+/// One thread that sleeps while it has nothing to do, as others know it.
 #[derive(Debug, Default)]
-pub struct Sleeper(OnceLock<Thread>);
+pub struct Sleeper {
+    bed: OnceLock<Bed>,
+    /// It polls, or is about to: whoever has something for it rings.
+    asleep: AtomicBool,
+}
+
+/// What it sleeps in.
+#[derive(Debug)]
+enum Bed {
+    Parked(Thread),
+    Polls(Waker),
+}
 
 impl Sleeper {
-    /// This thread is the one. To be said before it looks for the first time.
+    /// This thread is the one, and parks. To be said before it looks for the first time.
     pub fn is_here(&self) {
-        let _ = self.0.set(thread::current());
+        self.lies_in(Bed::Parked(thread::current()));
+    }
+
+    /// It polls what `waker` wakes, each time in a [`Nap`]. To be said before it looks
+    /// for the first time.
+    pub fn polls(&self, waker: Waker) {
+        self.lies_in(Bed::Polls(waker));
+    }
+
+    fn lies_in(&self, bed: Bed) {
+        let _ = self.bed.set(bed);
         fence(Ordering::SeqCst);
     }
 
@@ -35,9 +58,37 @@ impl Sleeper {
     pub fn wake(&self) {
         // Either the thread is known by now, or it has yet to look.
         fence(Ordering::SeqCst);
-        if let Some(thread) = self.0.get() {
-            thread.unpark();
+        match self.bed.get() {
+            Some(Bed::Parked(thread)) => thread.unpark(),
+            Some(Bed::Polls(waker)) if self.asleep.swap(false, Ordering::SeqCst) => waker.wake(),
+            Some(Bed::Polls(_)) | None => {}
         }
+    }
+}
+
+/// What a thread that polls asks around each wait, so that nobody has to ring while it
+/// is busy, and nothing that comes right before the wait is missed.
+#[derive(Clone, Copy)]
+pub struct Nap<'a> {
+    sleeper: &'a Sleeper,
+    nothing_came: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Nap<'a> {
+    /// Of the thread that `sleeper` stands for; `nothing_came` looks where others put
+    /// something before they wake it.
+    pub fn new(sleeper: &'a Sleeper, nothing_came: &'a dyn Fn() -> bool) -> Self {
+        Self { sleeper, nothing_came }
+    }
+
+    /// `wait`, unless something has come already; then `None`.
+    pub fn take<T>(&self, wait: impl FnOnce() -> T) -> Option<T> {
+        self.sleeper.asleep.store(true, Ordering::SeqCst);
+        // Either whoever puts something in sees that it sleeps, or it is seen here.
+        fence(Ordering::SeqCst);
+        let waited = (self.nothing_came)().then(wait);
+        self.sleeper.asleep.store(false, Ordering::SeqCst);
+        waited
     }
 }
 
@@ -127,6 +178,40 @@ mod tests {
         let soon = Instant::now() + Duration::from_millis(20);
         assert_eq!(receive_parked(&queue, Some(soon)), None);
         assert!(Instant::now() >= soon);
+    }
+
+    #[test]
+    fn a_polling_thread_misses_nothing() {
+        let (waker, bell) = crate::wake::pair().unwrap();
+        let queue = Queue::default();
+        let sleeper = Sleeper::default();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                sleeper.polls(waker.clone());
+                let nothing_came = || queue.is_empty();
+                let nap = Nap::new(&sleeper, &nothing_came);
+                let mut sum = 0;
+                let mut left = 1000;
+                while left > 0 {
+                    while let Some(number) = queue.pop() {
+                        sum += number;
+                        left -= 1;
+                    }
+                    if left > 0 {
+                        nap.take(|| bell.wait());
+                    }
+                }
+                sum
+            });
+            for number in 0..1000u64 {
+                queue.push(number);
+                sleeper.wake();
+            }
+            assert_eq!(waiting.join().unwrap(), 499_500);
+        });
+        bell.drain();
+        sleeper.wake();
+        assert!(!bell.is_woken(), "nobody rings for a thread that is awake");
     }
 
     #[test]

@@ -11,8 +11,9 @@ mod system;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 
 /// The end that wakes. Cheap to clone; never blocks.
@@ -54,13 +55,19 @@ impl WakeFd {
     pub fn drain(&self) {
         system::drain(&self.polled);
     }
-}
 
-impl WakeFd {
     /// Waits for a wake-up, and takes all there are by then.
     pub fn wait(&self) {
+        self.wait_until(None);
+    }
+
+    /// The same, until `deadline` at the longest, where there is one.
+    pub fn wait_until(&self, deadline: Option<Instant>) {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        // A wait too long for the type is as good as one without end.
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
         // Interrupted, or short of memory: the caller looks, and waits again.
-        let _ = poll(&mut [PollFd::new(self, PollFlags::IN)], None);
+        let _ = poll(&mut [PollFd::new(self, PollFlags::IN)], left.as_ref());
         self.drain();
     }
 }

@@ -46,10 +46,10 @@ fn an_idle_session_has_one_thread_and_four_descriptors_sleeps_and_leaves_nothing
 
     // A thread may still be on its way to sleep when its turn has ended, but only then.
     let mut quiet = || {
-        let before = wake_ups("pipe test");
+        let before = wake_ups("session test");
         assert!(before > 0);
         assert!(scenes[0].next_within(Duration::from_millis(700)).is_none());
-        wake_ups("pipe test") == before
+        wake_ups("session test") == before
     };
     assert!((0..3).any(|_| quiet()), "something wakes them again and again");
 

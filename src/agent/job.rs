@@ -17,12 +17,14 @@ use std::time::Instant;
 use crossbeam_channel::bounded;
 use log::warn;
 
+use super::process::child::{self, Child, Rest};
 use super::process::end::{self, GRACE};
 use super::process::family::Family;
+use super::process::inbox::{self, Handle, Inbox};
 use super::process::mark::Mark;
 use super::process::piece::Piece;
 use super::process::plan::{Owner, SpawnPlan, Stdio};
-use super::process::pump::{self, Child, Duty, Handle, Inbox, Rest};
+use super::process::pump::{self, Duty};
 use super::process::start::{Kit, StartError, Wanted};
 use super::process::stream::Stream;
 use super::{
@@ -123,7 +125,7 @@ impl JobAgent {
         let scarce = |error: std::io::Error| {
             format!("no thread or descriptor for the job: {error}; try again later")
         };
-        let (handle, inbox) = pump::channel().map_err(scarce)?;
+        let (handle, inbox) = inbox::channel().map_err(scarce)?;
         let run = Run {
             turn,
             output: Arc::clone(&self.context.output),
@@ -149,7 +151,7 @@ impl JobAgent {
     /// Joins the last run, which has told its end and so is about to return.
     fn settle(&mut self) {
         if let Some(run) = self.run.take() {
-            pump::forget_extinct(&mut self.left);
+            child::forget_extinct(&mut self.left);
             self.left.append(&mut joined(run.thread));
         }
     }

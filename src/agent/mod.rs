@@ -18,13 +18,17 @@ pub mod workshop;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::Endpoint;
+use crate::receive::Nap;
 use crate::session::admission::Permit;
 use crate::session::output::SessionOutput;
+use crate::wake::Waker;
 
 /// What a session's worker may ask of its agent. No method blocks, except that
-/// `message` may start a process (bounded by the launch deadline).
+/// `message` may start a process (bounded by the launch deadline), and that
+/// [`Agent::attend`] waits.
 ///
 /// Every `message` is answered by exactly one [`AgentEvent::TurnEnded`] with the
 /// same `turn`, after all output of that turn was given to the session's output.
@@ -61,6 +65,14 @@ pub trait Agent: Send {
     fn reconfigure(&mut self, endpoint: Arc<Endpoint>);
     /// Ends everything that belongs to the session; [`AgentEvent::Closed`] follows.
     fn close(&mut self);
+    /// What wakes the agent in [`Agent::attend`]; `None`: it has threads of its own.
+    fn waker(&self) -> Option<Waker> {
+        None
+    }
+    /// Where the agent has no thread of its own: does what it has to do, waits in
+    /// `nap` until there is more of that, and returns after each such round; at
+    /// `until` at the latest, and at once when something has come for the session.
+    fn attend(&mut self, _until: Option<Instant>, _nap: Nap<'_>) {}
     /// Whether a new message ends the open turn and starts its own (`generic-cli`);
     /// otherwise it waits in the session's queue.
     fn interrupts(&self) -> bool {

@@ -5,8 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::cli::CliAgent;
-use super::cli::shared::SharedProcesses;
+use super::cli::{self, shared::SharedProcesses};
 use super::confine::confine;
 use super::external::{ExternalAgent, SharedAdapters};
 use super::http::HttpAgent;
@@ -56,7 +55,7 @@ impl Workshop {
 
     #[inline(never)]
     fn cli(&self, context: AgentContext, cli: &Cli) -> Result<Box<dyn Agent>, String> {
-        Ok(Box::new(CliAgent::open(context, cli, &self.kit, &self.shared)?))
+        cli::open(context, cli, &self.kit, &self.shared)
     }
 
     #[inline(never)]

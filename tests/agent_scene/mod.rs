@@ -9,8 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use amurg_runtime::agent::cli::CliAgent;
-use amurg_runtime::agent::cli::shared::SharedProcesses;
+use amurg_runtime::agent::cli::{self, shared::SharedProcesses};
 use amurg_runtime::agent::external::{ExternalAgent, SharedAdapters};
 use amurg_runtime::agent::job::JobAgent;
 use amurg_runtime::agent::process::launch::Launcher;
@@ -31,6 +30,8 @@ use amurg_runtime::wake::{self, WakeFd, Waker};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crossbeam_channel::{Receiver, Sender, unbounded};
+
+mod session_thread;
 
 /// Nothing in a test takes longer.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -167,7 +168,7 @@ impl Scene {
     /// A CLI agent whose process others may share.
     pub fn shared_cli(cli: &Cli, shared: &SharedProcesses) -> Self {
         let opened = Self::try_open(Profile::Cli(cli.clone()), |context| {
-            CliAgent::open(context, cli, &kit(), shared).map(|agent| Box::new(agent) as _)
+            cli::open(context, cli, &kit(), shared).map(session_thread::lend)
         });
         opened.expect("the agent starts")
     }

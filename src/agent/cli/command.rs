@@ -1,4 +1,4 @@
-//! What sessions say to the pipe thread of a CLI agent.
+//! What sessions say to the owner of a CLI process.
 
 use std::sync::Arc;
 
@@ -8,8 +8,7 @@ use crate::config::Endpoint;
 
 /// What sessions say to the owner of a process.
 pub enum Command {
-    /// This session hears everything from now on. A process of its own is
-    /// started before, and waits for this.
+    /// This session hears everything from now on.
     Join(Box<Listener>),
     /// A message: opens a turn.
     Turn(Message),

@@ -1,8 +1,8 @@
 //! A look at a running process, on systems that do not tell what one waits for:
 //! there, exit and `idle_timeout` end a turn.
 
+use crate::agent::process::child::Child;
 use crate::agent::process::mark::Mark;
-use crate::agent::process::pump::Child;
 
 /// What a process reads; never known here.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 
 use super::waiting::procfs::Procfs;
 use super::waiting::{self, FileId, SUPPORTED};
+use crate::agent::process::child::Child;
 use crate::agent::process::mark::Mark;
 use crate::agent::process::pipes::Pipes;
-use crate::agent::process::pump::Child;
 use crate::agent::process::stream::Stream;
 
 /// What a process reads, so that it can be recognised among its open files.

@@ -1,10 +1,10 @@
-//! The pipe thread of a CLI agent: owns the process, its open turn, and those
-//! who hear it.
+//! The owner of a CLI process: of its open turn, and of those who hear it.
 //!
 //! It knows when a turn ends by mechanics: the process exited, or waits for
 //! input again. `idle_timeout` is the session worker's to watch, and comes here
-//! as a command. The thread outlives its process: the next message starts that
+//! as a command. The owner outlives its process: the next message starts that
 //! again, in here, so that no message can fall between an end and a start.
+//! In which thread it does that is not its business.
 
 mod duty;
 
@@ -20,12 +20,14 @@ use super::command::{Command, Message};
 use super::look::Input;
 use super::waiting::schedule::Schedule;
 use crate::agent::TurnEnd;
+use crate::agent::process::child::{self, Child, Ended, Rest};
 use crate::agent::process::end::{self, GRACE};
 use crate::agent::process::family::Family;
+use crate::agent::process::inbox::Inbox;
 use crate::agent::process::mark::Mark;
 use crate::agent::process::piece::Piece;
 use crate::agent::process::plan::{Owner as Person, SpawnPlan, Stdio};
-use crate::agent::process::pump::{self, Child, Ended, Inbox, Rest};
+use crate::agent::process::pump;
 use crate::agent::process::start::{Kit, StartError, Wanted};
 use crate::config::{self, Endpoint, Profile};
 use crate::logging::Quoted;
@@ -82,7 +84,7 @@ pub struct Owner {
     endpoint: Arc<Endpoint>,
     whose: Whose,
     mark: Mark,
-    /// Wakes this very thread.
+    /// Wakes the thread it is in.
     waker: Waker,
     audience: Audience,
     turn: Option<OpenTurn>,
@@ -162,28 +164,27 @@ impl Owner {
         })
     }
 
-    /// The whole life of the thread, with the process that was started already.
+    /// The whole life of a thread that does nothing else.
     /// In a box, for the stack to stay small.
-    pub fn run(mut self: Box<Self>, mut child: Option<Child>, inbox: &Inbox<Command>) {
-        // What a process says before its session is announced stays in its pipes.
-        if let Some(child) = &mut child {
-            match inbox.wait() {
-                Some(Command::Join(listener)) => self.audience.join(*listener),
-                _ => self.close(child),
-            }
-        }
-        loop {
-            if let Some(child) = child.take() {
+    pub fn run(mut self: Box<Self>, inbox: &Inbox<Command>) {
+        while !self.closing {
+            let Some(command) = self.next().or_else(|| inbox.wait()) else { break };
+            if let Some(child) = self.without_process(command) {
                 let ended = pump::run(child, &mut *self, inbox);
                 self.ended(ended);
             }
-            if self.closing {
-                break;
-            }
-            let Some(command) = self.later.pop_front().or_else(|| inbox.wait()) else { break };
-            child = self.without_process(command);
         }
         self.leave_nothing();
+    }
+
+    /// What came while the last process was on its way out, once that is gone.
+    pub fn next(&mut self) -> Option<Command> {
+        self.later.pop_front()
+    }
+
+    /// Whether nothing is left to do but to [`Owner::leave_nothing`].
+    pub fn is_closing(&self) -> bool {
+        self.closing
     }
 
     fn cli(&self) -> &config::Cli {
@@ -276,8 +277,9 @@ impl Owner {
 
     // The process.
 
+    /// A command while there is no process; the one that is started for it.
     #[inline(never)]
-    fn without_process(&mut self, command: Command) -> Option<Child> {
+    pub fn without_process(&mut self, command: Command) -> Option<Child> {
         match command {
             Command::Join(listener) => self.audience.join(*listener),
             Command::Turn(message) => return self.start_for(message),
@@ -327,8 +329,9 @@ impl Owner {
         }
     }
 
+    /// The process has ended.
     #[inline(never)]
-    fn ended(&mut self, ended: Ended) {
+    pub fn ended(&mut self, ended: Ended) {
         let Ended { exit_code, unread, rest } = ended;
         info!(
             "agent ended endpoint={} exit_code={}",
@@ -345,7 +348,7 @@ impl Owner {
         match rest {
             Rest::Nothing => {}
             Rest::Alive(family) => {
-                pump::forget_extinct(&mut self.left);
+                child::forget_extinct(&mut self.left);
                 self.left.push(family);
             }
             Rest::Unending(ended) => note = Some(format!("Of the agent, {ended}.")),
@@ -396,7 +399,8 @@ impl Owner {
     }
 
     /// Ends what a process that is gone may have left, and tells everybody.
-    fn leave_nothing(mut self: Box<Self>) {
+    #[inline(never)]
+    pub fn leave_nothing(&mut self) {
         let kill_at = Instant::now() + GRACE;
         for family in self.left.drain(..) {
             let ended = end::end(family, kill_at);

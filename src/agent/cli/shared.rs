@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Process;
 use super::command::Command;
 use super::owner::{Owner, Whose};
-use crate::agent::process::pump::{self, Handle};
+use crate::agent::process::inbox::{self, Handle};
 use crate::agent::process::shared::{Close, Shared};
 use crate::agent::process::start::Kit;
 use crate::config::Endpoint;
@@ -19,6 +20,13 @@ pub struct SharedProcesses(pub Shared<Command>);
 impl Close for Command {
     fn close() -> Self {
         Self::Close
+    }
+}
+
+/// The endpoint's process, as each of its sessions reaches it.
+impl Process for Handle<Command> {
+    fn tell(&mut self, command: Command) -> bool {
+        self.send(command)
     }
 }
 
@@ -39,14 +47,14 @@ impl SharedProcesses {
             format!("no thread or descriptor for the agent: {error}; close some sessions")
         };
         self.0.of(&endpoint.id, |alive| {
-            let (owner, inbox) = pump::channel().map_err(scarce)?;
+            let (owner, inbox) = inbox::channel().map_err(scarce)?;
             let whose = Whose::Shared { uploads: uploads.map(Path::to_owned) };
             let there = Owner::new(kit.clone(), Arc::clone(endpoint), whose, inbox.waker());
             there.check().map_err(|error| error.to_string())?;
             let name = format!("pipe {}", endpoint.id);
             let run = move || {
                 let _alive = alive;
-                there.run(None, &inbox);
+                there.run(&inbox);
             };
             threads::spawn(name, run).map_err(scarce)?;
             Ok(owner)

@@ -28,7 +28,7 @@ use std::thread::JoinHandle;
 use self::attached::Attached;
 use self::message::ToAdapter;
 use self::owner::{Command, Message, Owner, Whose};
-use super::process::pump::{self, Handle};
+use super::process::inbox::{self, Handle};
 use super::process::shared::{Close, Shared};
 use super::process::start::Kit;
 use super::{Agent, AgentContext, FileUse, StoredFile, TurnMessage};
@@ -86,7 +86,7 @@ impl ExternalAgent {
             let owner = shared.0.of(&endpoint.id, |alive| {
                 let uploads =
                     files.endpoint_dir(&endpoint.id).map_err(|error| error.to_string())?;
-                let (handle, inbox) = pump::channel().map_err(scarce)?;
+                let (handle, inbox) = inbox::channel().map_err(scarce)?;
                 let endpoint = Arc::clone(&endpoint);
                 let (kit, files) = (kit.clone(), files.clone());
                 let waker = inbox.waker();
@@ -103,7 +103,7 @@ impl ExternalAgent {
             owner.send(Command::Reconfigure(endpoint));
             owner
         } else {
-            let (handle, inbox) = pump::channel().map_err(scarce)?;
+            let (handle, inbox) = inbox::channel().map_err(scarce)?;
             let whose = Whose::Session { session_id: Arc::clone(&session_id), user_id };
             let (kit, files, waker) = (kit.clone(), files.clone(), inbox.waker());
             let mut owner = Owner::new(kit, files, endpoint, whose, upload_dir, waker);

@@ -19,11 +19,13 @@ use super::attached::Attached;
 use super::ground::Ground;
 use super::last_words::LastWords;
 use super::lines::Lines;
+use crate::agent::process::child::{self, Child, Ended, Rest};
 use crate::agent::process::end::{self, GRACE};
 use crate::agent::process::family::Family;
+use crate::agent::process::inbox::Inbox;
 use crate::agent::process::mark::Mark;
 use crate::agent::process::plan::{Owner as Person, SpawnPlan, Stdio};
-use crate::agent::process::pump::{self, Child, Ended, Inbox, Rest};
+use crate::agent::process::pump;
 use crate::agent::process::start::{Kit, StartError, Wanted};
 use crate::config::{Endpoint, External, Profile};
 use crate::files::Files;
@@ -296,7 +298,7 @@ impl Owner {
         match rest {
             Rest::Nothing => {}
             Rest::Alive(family) => {
-                pump::forget_extinct(&mut self.left);
+                child::forget_extinct(&mut self.left);
                 self.left.push(family);
             }
             Rest::Unending(ended) => note = format!("{note} Of it, {ended}."),

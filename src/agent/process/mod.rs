@@ -13,7 +13,7 @@
 //! So on Unix (`unix/`). On Windows (`windows/`) the same names stand for children
 //! in job objects, with no launcher and nothing to reap.
 //!
-//! [`pump`] is the thread that reads a child's pipes, writes into it and ends it;
+//! [`pump`] reads a child's pipes, writes into it and ends it;
 //! [`start`] brings an endpoint there.
 //!
 //! A [`Family`](family::Family) is recognised by descent, by the `setsid`
@@ -21,9 +21,11 @@
 //! environment, and by its control group where there can be one. What sheds all
 //! of them while no look was taken is ended with the runtime.
 
+pub mod child;
 mod course;
 pub mod ended;
 pub mod environment;
+pub mod inbox;
 pub mod mark;
 pub mod piece;
 pub mod plan;

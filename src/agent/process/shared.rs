@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::pump::Handle;
+use super::inbox::Handle;
 
 /// A command that a shared pipe thread ends by.
 pub trait Close {

@@ -6,10 +6,10 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::child::Child;
 use super::launch::{LaunchError, Launcher};
 use super::mark::Mark;
 use super::plan::{Owner, PlanError, Request, SpawnPlan, Stdio};
-use super::pump::Child;
 use crate::config::{Endpoint, Program};
 use crate::wake::Waker;
 

@@ -1,8 +1,9 @@
 //! One session: its agent, its turns, and what is said about them.
 //!
-//! A worker is a thread with one inbox, one event type and one loop. It never
-//! reads the agent's output (the agent's own threads do, straight into the
-//! session's lane); it decides what a turn is, and says so.
+//! A worker is a thread with one inbox, one event type and one loop. It decides what
+//! a turn is, and says so. Output it never sees: the agent writes that straight into
+//! the session's lane, from threads of its own or, while there is no event, from this
+//! one ([`Agent::attend`]).
 //!
 //! # States
 //!
@@ -46,7 +47,7 @@ use crate::config::{Endpoint, Runtime};
 use crate::files::Files;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
-use crate::receive::receive_parked;
+use crate::receive::{Nap, receive_parked};
 use crate::resident;
 use crate::state::Journal;
 use crate::watchdog::Reason;
@@ -100,7 +101,6 @@ pub struct Args {
 /// still unread in its inbox.
 pub fn run(args: Box<Args>) -> Vec<Event> {
     let events = Arc::clone(&args.events);
-    args.facts.worker.is_here();
     let mut worker = match opening::open(args) {
         Ok(worker) => worker,
         Err(refused) => {
@@ -109,15 +109,12 @@ pub fn run(args: Box<Args>) -> Vec<Event> {
         }
     };
     resident::give_back_stack();
-    while worker.state != State::Ended {
-        if let Some(event) = receive_parked(&events, worker.unwritten.deadline()) {
-            worker.handle(*event);
-        }
-        worker.look_at_unwritten();
-        // A session between two turns has often a long time before it.
-        if worker.state == State::Idle && events.is_empty() {
-            resident::give_back_stack();
-        }
+    if let Some(waker) = worker.agent.waker() {
+        worker.facts.worker.polls(waker);
+        worker.attend(&events);
+    } else {
+        worker.facts.worker.is_here();
+        worker.wait(&events);
     }
     worker.leave()
 }
@@ -161,6 +158,35 @@ struct Worker {
 // What `run` calls between its waits has frames of its own: what lies on the stack while
 // a session waits is a page of memory, or two.
 impl Worker {
+    /// The life of a session whose agent has threads of its own.
+    fn wait(&mut self, events: &Events) {
+        while self.state != State::Ended {
+            if let Some(event) = receive_parked(events, self.unwritten.deadline()) {
+                self.handle(*event);
+            }
+            self.look_at_unwritten();
+            // A session between two turns has often a long time before it.
+            if self.state == State::Idle && events.is_empty() {
+                resident::give_back_stack();
+            }
+        }
+    }
+
+    /// The life of a session whose agent has none.
+    fn attend(&mut self, events: &Events) {
+        let facts = Arc::clone(&self.facts);
+        let nothing_came = || events.is_empty();
+        let nap = Nap::new(&facts.worker, &nothing_came);
+        while self.state != State::Ended {
+            if let Some(event) = events.pop() {
+                self.handle(*event);
+            } else {
+                self.agent.attend(self.unwritten.deadline(), nap);
+            }
+            self.look_at_unwritten();
+        }
+    }
+
     #[inline(never)]
     fn handle(&mut self, event: Event) {
         match event {

@@ -1,4 +1,4 @@
-//! What the pipe thread of a CLI agent does between commands, output and time.
+//! What the owner of a CLI process does about commands, output and time.
 
 use std::time::Instant;
 
@@ -6,7 +6,8 @@ use super::Owner;
 use crate::agent::cli::command::Command;
 use crate::agent::cli::look::Input;
 use crate::agent::cli::waiting::schedule::Schedule;
-use crate::agent::process::pump::{Child, Duty};
+use crate::agent::process::child::Child;
+use crate::agent::process::pump::Duty;
 use crate::agent::process::stream::Stream;
 use crate::config;
 use crate::wake::Waker;
