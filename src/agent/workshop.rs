@@ -13,8 +13,9 @@ use super::job::JobAgent;
 use super::process::launch::Launcher;
 use super::process::start::{HubVariables, Kit};
 use super::{Agent, AgentContext};
-use crate::config::{Cli, Profile};
+use crate::config::{Cli, Endpoint, Profile};
 use crate::files::Files;
+use crate::sandbox::Cage;
 
 /// What agents are made with. Cheap to clone.
 #[derive(Clone)]
@@ -66,6 +67,12 @@ impl Workshop {
     #[inline(never)]
     fn external(&self, context: AgentContext) -> Result<Box<dyn Agent>, String> {
         Ok(Box::new(ExternalAgent::open(context, &self.kit, &self.files, &self.adapters)?))
+    }
+
+    /// Whether the agent's session needs a directory for uploads before there are any:
+    /// a cage names it, and an adapter may offer files from it.
+    pub fn needs_upload_dir(endpoint: &Endpoint) -> bool {
+        matches!(endpoint.profile, Profile::External(_)) || Cage::is_wanted(endpoint)
     }
 
     /// From now on no child inherits these variables either.

@@ -171,20 +171,27 @@ impl Files {
         Ok(self.0.root.join(name))
     }
 
-    /// Where a session's uploads lie, made if there is no such directory. The
-    /// session is under way from now on.
+    /// A session is under way from now on. Where its uploads will lie; there need not
+    /// be such a directory before the first.
+    pub fn session_begins(&self, endpoint_id: &str, session_id: &str) -> PathBuf {
+        let key = Key::new(endpoint_id, session_id);
+        self.table().begin(&key);
+        self.0.path(&key)
+    }
+
+    /// Makes the directory of a session that is under way, if there is none.
     ///
     /// # Errors
     /// [`Refusal::System`]
-    pub fn session_dir(&self, endpoint_id: &str, session_id: &str) -> Result<PathBuf, Refusal> {
+    pub fn make_session_dir(&self, endpoint_id: &str, session_id: &str) -> Result<(), Refusal> {
         let key = Key::new(endpoint_id, session_id);
         let mut table = self.table();
         self.0.make_session(&key)?;
-        table.begin(&key);
-        Ok(self.0.path(&key))
+        table.made(&key);
+        Ok(())
     }
 
-    /// What began with [`Files::session_dir`] has ended, and its processes are gone:
+    /// What began with [`Files::session_begins`] has ended, and its processes are gone:
     /// unless the session lives again already, its files go after the retention. Its
     /// `TMPDIR`, and a directory without files, go now.
     pub fn session_ended(&self, endpoint_id: &str, session_id: &str) {
@@ -193,6 +200,9 @@ impl Files {
         let mut table = self.table();
         if !table.end(&key, now) {
             return;
+        }
+        if !table.is_made(&key) {
+            return table.forget(&key);
         }
         let left = match self.0.leave(&key) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Left::Nothing),

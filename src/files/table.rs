@@ -30,13 +30,15 @@ impl Key {
 
 #[derive(Debug, Default)]
 struct Session {
+    /// There is a directory.
+    made: bool,
     bytes: u64,
     /// Lives of the session: a new one may begin before the last has ended.
     lives: usize,
     ended: Option<SystemTime>,
 }
 
-/// Counts of every session that has a directory.
+/// Counts of every session that is under way or has a directory.
 #[derive(Debug)]
 pub struct Table {
     /// What applies now.
@@ -67,7 +69,9 @@ impl Table {
                 let bytes = count(&files, left);
                 table.total += bytes;
                 let key = Key { endpoint: endpoint.clone(), session };
-                table.sessions.insert(key, Session { bytes, lives: 0, ended: Some(ended) });
+                table
+                    .sessions
+                    .insert(key, Session { made: true, bytes, lives: 0, ended: Some(ended) });
             }
         }
         table
@@ -83,6 +87,16 @@ impl Table {
         let session = self.sessions.entry(key.clone()).or_default();
         session.lives += 1;
         session.ended = None;
+    }
+
+    /// The session has a directory.
+    pub fn made(&mut self, key: &Key) {
+        self.sessions.entry(key.clone()).or_default().made = true;
+    }
+
+    /// Whether it has one.
+    pub fn is_made(&self, key: &Key) -> bool {
+        self.sessions.get(key).is_some_and(|session| session.made)
     }
 
     /// A life of the session has ended. False when another one is under way.
@@ -111,7 +125,8 @@ impl Table {
         self.total = self.total.saturating_sub(bytes);
     }
 
-    /// Counts a file that is about to be stored, and says for how much.
+    /// Counts a file that is about to be stored in the session's directory, and says
+    /// for how much.
     ///
     /// # Errors
     /// [`Refusal::SessionFull`], [`Refusal::StoreFull`]
@@ -125,7 +140,9 @@ impl Table {
         if self.total + counted > self.limits.max_stored_bytes {
             return Err(Refusal::StoreFull(self.limits.max_stored_bytes));
         }
-        self.sessions.entry(key.clone()).or_default().bytes += counted;
+        let session = self.sessions.entry(key.clone()).or_default();
+        session.made = true;
+        session.bytes += counted;
         self.total += counted;
         Ok(counted)
     }

@@ -38,6 +38,12 @@ impl Scene {
         self.files.store("echo", &upload(session_id, file_id, "a.txt", data))
     }
 
+    /// Begins a session that has a directory from the beginning.
+    fn begin(&self, session_id: &str) -> PathBuf {
+        self.files.make_session_dir("echo", session_id).unwrap();
+        self.files.session_begins("echo", session_id)
+    }
+
     fn root(&self) -> PathBuf {
         self.place.path().canonicalize().unwrap().join("files")
     }
@@ -95,7 +101,7 @@ fn hostile_names_and_ids_stay_inside() {
 #[test]
 fn a_planted_link_gains_nothing() {
     let scene = scene(limits());
-    let session = scene.files.session_dir("echo", "s1").unwrap();
+    let session = scene.begin("s1");
     let victim = scene.place.path().join("victim");
     fs::create_dir(&victim).unwrap();
     fs::write(victim.join("a.txt"), "mine").unwrap();
@@ -112,7 +118,7 @@ fn a_planted_link_gains_nothing() {
     fs::remove_dir_all(&session).unwrap();
     symlink(&victim, &session).unwrap();
     assert!(scene.store("s1", "f3", b"x").is_err());
-    assert!(scene.files.session_dir("echo", "s1").is_err());
+    assert!(scene.files.make_session_dir("echo", "s1").is_err());
     assert_eq!(fs::read_dir(&victim).unwrap().count(), 1);
 }
 
@@ -156,7 +162,7 @@ fn a_session_and_all_together_are_bounded_also_for_empty_files() {
 fn files_go_a_retention_after_their_session_and_no_earlier() {
     let scene = scene(limits());
     let stored = scene.store("s1", "f1", b"x").unwrap();
-    scene.files.session_dir("echo", "s2").unwrap();
+    scene.begin("s2");
     scene.files.session_ended("echo", "s1");
     scene.files.session_ended("echo", "s2");
     assert!(!scene.root().join("echo/s2").exists(), "an empty directory goes at once");
@@ -170,11 +176,26 @@ fn files_go_a_retention_after_their_session_and_no_earlier() {
 }
 
 #[test]
+fn a_session_without_files_has_no_directory() {
+    let scene = scene(limits());
+    let directory = scene.files.session_begins("echo", "s1");
+    assert_eq!(directory, scene.root().join("echo/s1"));
+    scene.files.session_ended("echo", "s1");
+    assert!(!scene.root().join("echo").exists());
+    // One that gets a file after all has one, and keeps it for as long as it should.
+    scene.files.session_begins("echo", "s2");
+    let stored = scene.store("s2", "f1", b"x").unwrap();
+    scene.files.session_ended("echo", "s2");
+    assert!(stored.path.exists());
+    assert!(scene.files.sweep(SystemTime::now(), NEVER).is_some());
+}
+
+#[test]
 fn a_private_tmpdir_goes_with_its_session() {
     let scene = scene(limits());
     let kept = scene.store("s1", "f1", b"x").unwrap();
     for session in ["s1", "s2"] {
-        let tmp = scene.files.session_dir("echo", session).unwrap().join(PRIVATE_TMP);
+        let tmp = scene.begin(session).join(PRIVATE_TMP);
         fs::create_dir(&tmp).unwrap();
         fs::write(tmp.join("scratch"), "x").unwrap();
         scene.files.session_ended("echo", session);
@@ -191,7 +212,7 @@ fn a_session_that_began_again_keeps_its_files() {
     let scene = scene(limits());
     let stored = scene.store("s1", "f1", b"x").unwrap();
     scene.files.session_ended("echo", "s1");
-    scene.files.session_dir("echo", "s1").unwrap();
+    scene.begin("s1");
     assert_eq!(scene.files.sweep(SystemTime::now() + 2 * DAY, NEVER), None);
     assert!(stored.path.exists());
 }
@@ -199,8 +220,8 @@ fn a_session_that_began_again_keeps_its_files() {
 #[test]
 fn a_life_that_ends_late_takes_nothing_from_the_next_one() {
     let scene = scene(limits());
-    let directory = scene.files.session_dir("echo", "s1").unwrap();
-    scene.files.session_dir("echo", "s1").unwrap();
+    let directory = scene.begin("s1");
+    scene.begin("s1");
     let tmp = directory.join(PRIVATE_TMP);
     fs::create_dir(&tmp).unwrap();
     scene.files.session_ended("echo", "s1");

@@ -66,7 +66,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Endpoint, Enforce};
+use crate::config::{Endpoint, Enforce, Security};
 
 /// The Landlock version that makes the cage whole.
 pub const WHOLE: u8 = 6;
@@ -106,23 +106,24 @@ impl Cage {
     /// The cage of an endpoint's child; `None` where nothing confines it.
     /// `own_paths` are its session's own directories, `command` the file it runs.
     pub fn of(endpoint: &Endpoint, own_paths: Vec<PathBuf>, command: PathBuf) -> Option<Self> {
-        let security = &endpoint.security;
-        let layers: Vec<Vec<PathBuf>> = [&security.allowed_paths, &security.pushed_paths]
-            .into_iter()
-            .filter(|layer| !layer.is_empty())
-            .cloned()
-            .collect();
-        if layers.is_empty() || security.enforce == Enforce::Off {
+        if !Self::is_wanted(endpoint) {
             return None;
         }
+        let security = &endpoint.security;
         Some(Self {
-            layers,
+            layers: layers(security).cloned().collect(),
             own_paths,
             command,
             tcp_ports: security.allowed_tcp_ports.clone(),
             unix_sockets: security.allow_unix_sockets,
             enforce: security.enforce,
         })
+    }
+
+    /// Whether something confines the endpoint's children.
+    pub fn is_wanted(endpoint: &Endpoint) -> bool {
+        let security = &endpoint.security;
+        security.enforce != Enforce::Off && layers(security).next().is_some()
     }
 
     /// Whether every layer, or what is the child's own, covers `path`. A matter
@@ -137,6 +138,12 @@ impl Cage {
     fn writable(&self) -> impl Iterator<Item = &Path> {
         self.layers.iter().flatten().chain(&self.own_paths).map(PathBuf::as_path)
     }
+}
+
+/// What the file allows, and what a push leaves of that.
+fn layers(security: &Security) -> impl Iterator<Item = &Vec<PathBuf>> {
+    let layers = [&security.allowed_paths, &security.pushed_paths];
+    layers.into_iter().filter(|layer| !layer.is_empty())
 }
 
 /// What could not be applied.

@@ -186,8 +186,9 @@ impl Scene {
     /// An adapter, or why there is none.
     pub fn try_external(external: External, shared: &SharedAdapters) -> Result<Self, String> {
         Self::try_open(Profile::External(external), |mut context| {
-            let uploads = files().session_dir("test", &context.session_id);
-            context.upload_dir = Some(uploads.expect("a directory"));
+            let uploads = files().session_begins("test", &context.session_id);
+            files().make_session_dir("test", &context.session_id).expect("a directory");
+            context.upload_dir = Some(uploads);
             ExternalAgent::open(context, &kit(), files(), shared).map(|agent| Box::new(agent) as _)
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::debug;
+use log::{debug, warn};
 
 use super::{STOP_GRACE, State, Worker};
 use crate::config::{Endpoint, Profile, Runtime};
@@ -17,6 +17,9 @@ impl Worker {
         self.runtime = runtime;
         let limit = endpoint.limits.max_output_bytes.unwrap_or(self.runtime.max_output_bytes);
         self.output.set_limit(limit);
+        if let Err(error) = self.shared.make_upload_dir(&endpoint, &self.session_id) {
+            warn!("no directory for uploads session={} error={error}", Quoted(&self.session_id));
+        }
         self.endpoint = Arc::clone(&endpoint);
         self.agent.reconfigure(endpoint);
         self.arm_inactivity(self.last_active());

@@ -44,7 +44,7 @@ use super::permissions::Permissions;
 use crate::agent::workshop::Workshop;
 use crate::agent::{Agent, AgentEvent, FileUse};
 use crate::config::{Endpoint, Runtime};
-use crate::files::Files;
+use crate::files::{Files, Refusal};
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
 use crate::receive::{Nap, receive_parked};
@@ -66,6 +66,17 @@ pub struct Shared {
     pub files: Files,
     /// What agents are opened with.
     pub agents: Workshop,
+}
+
+impl Shared {
+    /// Makes the session's directory for uploads where its agent needs one before
+    /// there are any.
+    fn make_upload_dir(&self, endpoint: &Endpoint, session_id: &str) -> Result<(), Refusal> {
+        if Workshop::needs_upload_dir(endpoint) {
+            self.files.make_session_dir(&endpoint.id, session_id)?;
+        }
+        Ok(())
+    }
 }
 
 /// What one worker is made from.

@@ -27,9 +27,9 @@ pub(super) struct Refused {
 #[inline(never)]
 pub(super) fn open(args: Box<Args>) -> Result<Box<Worker>, Refused> {
     let Args { session_id, user_id, endpoint, output, facts, inbox, deadlines, shared, .. } = *args;
-    let upload_dir = shared.files.session_dir(&endpoint.id, &session_id);
-    let made = upload_dir.is_ok();
-    let opened = upload_dir.map_err(|error| error.to_string()).and_then(|upload_dir| {
+    let upload_dir = shared.files.session_begins(&endpoint.id, &session_id);
+    let made = shared.make_upload_dir(&endpoint, &session_id);
+    let opened = made.map_err(|error| error.to_string()).and_then(|()| {
         let events = AgentEvents::new(move |event| inbox.tell(Event::Agent(event)));
         shared.agents.open(AgentContext {
             session_id: Arc::clone(&session_id),
@@ -54,9 +54,7 @@ pub(super) fn open(args: Box<Args>) -> Result<Box<Worker>, Refused> {
                 output.session_created(Err(&error));
             }
             output.system(&error);
-            if made {
-                shared.files.session_ended(&endpoint.id, &session_id);
-            }
+            shared.files.session_ended(&endpoint.id, &session_id);
             facts.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Refused { session_id, output, error });
         }

@@ -108,7 +108,11 @@ impl Worker {
     pub(super) fn turn_ended(&mut self, end: TurnEnd) {
         // The end of a turn that a newer message already replaced.
         if self.turn.as_ref().is_none_or(|turn| turn.number != end.turn) {
-            return self.output.hasten();
+            // The start of a newer one goes out with its first output, and this with it.
+            if self.turn.is_none() || !self.agent.announces() {
+                self.output.hasten();
+            }
+            return;
         }
         if let Some(note) = end.note {
             self.output.system(&note);
