@@ -1,8 +1,8 @@
 //! Room for waiting threads in the kernel's table of them.
 //!
 //! Since Linux 6.16 a process has such a table of its own, with sixteen places on a
-//! small machine, however many threads it has. Each session has two that wait most
-//! of the time, so with thousands of sessions every wake-up walked past hundreds of
+//! small machine, however many threads it has. Each session has one or two that wait
+//! most of the time, so with thousands of sessions every wake-up walked past hundreds of
 //! threads that it was not meant for: a third of what it takes to close them all.
 
 /// Asks for room for the threads of so many sessions. An older kernel has one large

@@ -2,7 +2,7 @@
 //! means (a [`Sleeper`](crate::receive::Sleeper), a [`Waker`](crate::wake::Waker)).
 //!
 //! For what every session has: a channel takes a kilobyte from its first message
-//! on and never gives it back, which for two of them is a twelfth of a session.
+//! on and never gives it back, which is a fifteenth of a session.
 //! This one keeps four places. Where there are only a few, a channel does more.
 
 use std::collections::VecDeque;

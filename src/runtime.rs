@@ -2,8 +2,8 @@
 //! and back to nothing.
 //!
 //! ```text
-//! hub ──► link reader ──► dispatcher ──► session worker ──► agent (pipes / HTTP)
-//! hub ◄── link writer ◄── outbox ◄────── session worker ◄── pipe readers
+//! hub ──► link reader ──► dispatcher ──► session worker ◄──► agent (pipes / HTTP)
+//! hub ◄── link writer ◄── outbox ◄────── session worker
 //!                           watchdog ───► session worker      (deadlines)
 //! ```
 //!

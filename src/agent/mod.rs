@@ -27,8 +27,8 @@ use crate::session::output::SessionOutput;
 use crate::wake::Waker;
 
 /// What a session's worker may ask of its agent. No method blocks, except that
-/// `message` may start a process (bounded by the launch deadline), and that
-/// [`Agent::attend`] waits.
+/// `message` may start a process (bounded by the launch deadline), and what
+/// [`Agent::attend`] waits, starts and ends.
 ///
 /// Every `message` is answered by exactly one [`AgentEvent::TurnEnded`] with the
 /// same `turn`, after all output of that turn was given to the session's output.
@@ -70,8 +70,8 @@ pub trait Agent: Send {
         None
     }
     /// Where the agent has no thread of its own: does what it has to do, waits in
-    /// `nap` until there is more of that, and returns after each such round; at
-    /// `until` at the latest, and at once when something has come for the session.
+    /// `nap` until there is more of that, and returns after each such round; waits no
+    /// longer than `until`, and not at all when something has come for the session.
     fn attend(&mut self, _until: Option<Instant>, _nap: Nap<'_>) {}
     /// Whether a new message ends the open turn and starts its own (`generic-cli`);
     /// otherwise it waits in the session's queue.
@@ -169,7 +169,8 @@ pub struct AgentContext {
     pub output: Arc<SessionOutput>,
     /// Where events go.
     pub events: AgentEvents,
-    /// The session's upload directory (made before the agent starts).
+    /// Where the session's uploads lie; made before the agent starts where it needs that
+    /// ([`workshop::Workshop::needs_upload_dir`]), else with the first.
     pub upload_dir: Option<PathBuf>,
 }
 

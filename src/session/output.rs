@@ -27,7 +27,7 @@ const MOST_ANSWERS: usize = 64;
 /// What the times of all sessions are counted from.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// One session's output. Shared by its worker and the threads that read its agent.
+/// One session's output. Shared by its worker and whatever threads its agent has.
 pub struct SessionOutput {
     session_id: Arc<str>,
     lane: Lane,

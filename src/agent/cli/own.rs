@@ -17,6 +17,7 @@ use crate::agent::process::pump::{Bell, Duty, Pump};
 use crate::agent::process::start::Kit;
 use crate::config::Endpoint;
 use crate::receive::Nap;
+use crate::resident;
 use crate::wake::{self, WakeFd, Waker};
 
 /// See the module's head. Dropped, everything of the process is killed.
@@ -52,20 +53,21 @@ impl OwnProcess {
         Ok(Self { owner, state: State::Unheard(child), wake, waker })
     }
 
-    /// What was said while the process was on its way out; and when its session is
-    /// over, the end of all it left behind.
+    /// One thing that is to be done while there is no process, if there is one: the end
+    /// of all it left behind when its session is over, else what was said while it was
+    /// on its way out.
     #[inline(never)]
-    fn go_on_without(&mut self) {
-        while let State::Gone = self.state {
-            if self.owner.is_closing() {
-                self.owner.leave_nothing();
-                self.state = State::Over;
-            } else if let Some(command) = self.owner.next() {
-                self.tell(command);
-            } else {
-                return;
-            }
+    fn step_without(&mut self) -> bool {
+        if !matches!(self.state, State::Gone) {
+            return matches!(self.state, State::Over);
         }
+        if self.owner.is_closing() {
+            self.owner.leave_nothing();
+            self.state = State::Over;
+            return true;
+        }
+        let next = self.owner.next();
+        next.is_some_and(|command| self.tell(command))
     }
 }
 
@@ -90,20 +92,21 @@ impl Process for OwnProcess {
         Some(self.waker.clone())
     }
 
+    /// Launches, where it has to (for the launch deadline at most), and ends what is
+    /// left (seven seconds at most); one thing at a time, for the session to hear what
+    /// comes meanwhile.
     fn attend(&mut self, until: Option<Instant>, nap: Nap<'_>) {
         let bell = Bell { wake: &self.wake, waker: &self.waker, nap: Some(nap) };
-        match &mut self.state {
-            State::Running(pump) => {
-                if let Some(ended) = pump.round(&mut *self.owner, &bell, until) {
-                    self.state = State::Gone;
-                    self.owner.ended(ended);
-                }
+        if let State::Running(pump) = &mut self.state {
+            if let Some(ended) = pump.round(&mut *self.owner, &bell, until) {
+                self.state = State::Gone;
+                self.owner.ended(ended);
             }
-            _ if self.owner.is_closing() => {}
-            _ => {
-                nap.take(|| self.wake.wait_until(until));
+        } else if !self.step_without() {
+            if until.is_none() {
+                resident::give_back_stack();
             }
+            nap.take(|| self.wake.wait_until(until));
         }
-        self.go_on_without();
     }
 }

@@ -19,8 +19,8 @@ struct Senders<C> {
     waker: Waker,
 }
 
-/// The receiving half of a pipe thread: it outlives the children. There is one for
-/// every session, so the places of its queue hold pointers.
+/// The receiving half of a pipe thread: it outlives the children. Sessions may have one
+/// each, so the places of its queue hold pointers.
 #[derive(Debug)]
 pub struct Inbox<C> {
     commands: Arc<Queue<Box<C>>>,

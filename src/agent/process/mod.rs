@@ -13,8 +13,9 @@
 //! So on Unix (`unix/`). On Windows (`windows/`) the same names stand for children
 //! in job objects, with no launcher and nothing to reap.
 //!
-//! [`pump`] reads a child's pipes, writes into it and ends it;
-//! [`start`] brings an endpoint there.
+//! [`pump`] reads a child's pipes, writes into it and ends it; [`start`] brings an
+//! endpoint there. The thread that does so is called the child's *pipe thread* here:
+//! a session's own, or one that does nothing else.
 //!
 //! A [`Family`](family::Family) is recognised by descent, by the `setsid`
 //! session of its first process, by the [`Mark`](mark::Mark) in its

@@ -2,8 +2,9 @@
 //! there is a backlog, and for a waker.
 //!
 //! A [`Pump`] owns the child until nothing of it is left to read. A thread that has
-//! nothing else to do calls [`run`]; one that has calls [`Pump::round`]. What output means and when a turn ends is its profile's business,
-//! behind [`Duty`]. Nothing wakes the thread while nothing happens.
+//! nothing else to do calls [`run`]; one that has calls [`Pump::round`]. What output
+//! means and when a turn ends is its profile's business, behind [`Duty`]. Nothing wakes
+//! the thread while nothing happens.
 //!
 //! Cost of a byte: the kernel's copy into the reading buffer here, and one
 //! pass from there into the frame (by the profile's stream). The buffer holds

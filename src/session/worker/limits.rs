@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use log::{debug, warn};
 
 use super::{STOP_GRACE, State, Worker};
+use crate::agent::workshop::Workshop;
 use crate::config::{Endpoint, Profile, Runtime};
 use crate::logging::Quoted;
 use crate::session::event::Ending;
@@ -17,8 +18,15 @@ impl Worker {
         self.runtime = runtime;
         let limit = endpoint.limits.max_output_bytes.unwrap_or(self.runtime.max_output_bytes);
         self.output.set_limit(limit);
-        if let Err(error) = self.shared.make_upload_dir(&endpoint, &self.session_id) {
-            warn!("no directory for uploads session={} error={error}", Quoted(&self.session_id));
+        if Workshop::needs_upload_dir(&endpoint) && !Workshop::needs_upload_dir(&self.endpoint) {
+            // It lies on a disk, too.
+            self.settle_unwritten();
+            if let Err(error) = self.shared.make_upload_dir(&endpoint, &self.session_id) {
+                warn!(
+                    "no directory for uploads session={} error={error}",
+                    Quoted(&self.session_id)
+                );
+            }
         }
         self.endpoint = Arc::clone(&endpoint);
         self.agent.reconfigure(endpoint);

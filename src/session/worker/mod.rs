@@ -54,6 +54,9 @@ use crate::watchdog::Reason;
 
 /// Messages that may wait behind a running turn.
 const QUEUE: usize = 64;
+/// Events after which an agent without a thread of its own gets its turn, however many
+/// more there are.
+const EVENTS_IN_A_ROW: usize = 16;
 /// How long a turn may go on after a stop before its processes are ended.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -188,10 +191,17 @@ impl Worker {
         let facts = Arc::clone(&self.facts);
         let nothing_came = || events.is_empty();
         let nap = Nap::new(&facts.worker, &nothing_came);
+        let in_passing = Nap::new(&facts.worker, &|| true);
+        let mut in_a_row = 0;
         while self.state != State::Ended {
-            if let Some(event) = events.pop() {
+            if in_a_row == EVENTS_IN_A_ROW {
+                in_a_row = 0;
+                self.agent.attend(Some(Instant::now()), in_passing);
+            } else if let Some(event) = events.pop() {
+                in_a_row += 1;
                 self.handle(*event);
             } else {
+                in_a_row = 0;
                 self.agent.attend(self.unwritten.deadline(), nap);
             }
             self.look_at_unwritten();
