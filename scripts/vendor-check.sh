@@ -15,7 +15,7 @@ git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t 
 cargo vendor --locked --quiet "$root/source/vendor" >/dev/null
 # Relative, so that the tree may lie anywhere. What cargo itself prints is not, and
 # comes only when it may be loud.
-cat >"$root/source/.cargo/config.toml" <<'END'
+cat >>"$root/source/.cargo/config.toml" <<'END'
 [source.crates-io]
 replace-with = "vendored"
 [source.vendored]
