@@ -377,12 +377,19 @@ fn close_what_was_open(recovery: &Recovery, outbox: &Outbox, state: &State, conf
             .turn_completed(turn.completed.clone(), confirmed(&turn.session_id, &turn.message_id));
         output.release();
     }
+    let mut ends = Vec::new();
     for turn in &recovery.open_turns {
         let output = output(&turn.session_id);
         output.system(&notices::interrupted_by_restart());
         let frame = output.prepare_turn_completed(&turn.message_id, None);
         state.journal().turn_ended(&turn.session_id, &turn.message_id, None, &frame, || {});
+        ends.push((turn, output, frame));
+    }
+    // One wait for all of them: nothing is said that a kill right behind it would unsay.
+    if !ends.is_empty() {
         state.journal().flush();
+    }
+    for (turn, output, frame) in ends {
         output.turn_completed(frame, confirmed(&turn.session_id, &turn.message_id));
         output.release();
     }
