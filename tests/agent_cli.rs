@@ -437,3 +437,24 @@ fn a_session_can_be_closed_while_the_hub_takes_nothing() {
     });
     assert!(told, "what is missing is said");
 }
+
+#[test]
+fn what_came_while_a_process_ended_comes_before_what_comes_then() {
+    let mut scene = Scene::unattended_cli(&cli(&["cat"]));
+    scene.send("one");
+    assert!(matches!(scene.attend(), Seen::Output(_, text) if text == "one\n"));
+    assert!(scene.agent.force_stop());
+    scene.send("two");
+    // The process is gone, and nothing was done about the second message yet.
+    assert!(matches!(scene.attend(), Seen::Event(AgentEvent::TurnEnded(end)) if end.turn == 1));
+    scene.send("three");
+    let mut said = String::new();
+    while !said.contains("three") {
+        if let Seen::Output(channel, text) = scene.attend()
+            && channel == "stdout"
+        {
+            said += &text;
+        }
+    }
+    assert_eq!(said, "two\nthree\n");
+}

@@ -24,6 +24,7 @@ use amurg_runtime::config::{
 use amurg_runtime::files::{FileLimits, Files};
 use amurg_runtime::hub::outbox::{Budget, Command, LaneShared, Outbox};
 use amurg_runtime::protocol::outbound::Frame;
+use amurg_runtime::receive::{Nap, Sleeper};
 use amurg_runtime::session::admission::Permit;
 use amurg_runtime::session::output::SessionOutput;
 use amurg_runtime::wake::{self, WakeFd, Waker};
@@ -167,8 +168,21 @@ impl Scene {
 
     /// A CLI agent whose process others may share.
     pub fn shared_cli(cli: &Cli, shared: &SharedProcesses) -> Self {
+        Self::open_cli(cli, shared, session_thread::lend)
+    }
+
+    /// A CLI agent that does nothing but in [`Scene::attend`].
+    pub fn unattended_cli(cli: &Cli) -> Self {
+        Self::open_cli(cli, &SharedProcesses::default(), |agent| agent)
+    }
+
+    fn open_cli(
+        cli: &Cli,
+        shared: &SharedProcesses,
+        lend: impl FnOnce(Box<dyn Agent>) -> Box<dyn Agent>,
+    ) -> Self {
         let opened = Self::try_open(Profile::Cli(cli.clone()), |context| {
-            cli::open(context, cli, &kit(), shared).map(session_thread::lend)
+            cli::open(context, cli, &kit(), shared).map(lend)
         });
         opened.expect("the agent starts")
     }
@@ -242,6 +256,19 @@ impl Scene {
             stalled: false,
             unconfirmed: Vec::new(),
         })
+    }
+
+    /// Attends to the agent until something happens.
+    pub fn attend(&mut self) -> Seen {
+        let deadline = Instant::now() + PATIENCE;
+        let sleeper = Sleeper::default();
+        loop {
+            if let Some(seen) = self.next_within(Duration::ZERO) {
+                return seen;
+            }
+            assert!(Instant::now() < deadline, "nothing happens in time");
+            self.agent.attend(Some(deadline), Nap::new(&sleeper, &|| true));
+        }
     }
 
     /// Sends a message; returns its turn's number.

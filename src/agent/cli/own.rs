@@ -67,16 +67,14 @@ impl OwnProcess {
             return true;
         }
         let next = self.owner.next();
-        next.is_some_and(|command| self.tell(command))
+        next.is_some_and(|command| {
+            self.tell_without(command);
+            true
+        })
     }
-}
 
-impl Process for OwnProcess {
-    fn tell(&mut self, command: Command) -> bool {
-        if let State::Running(pump) = &mut self.state {
-            self.owner.command(command, &mut pump.child);
-            return true;
-        }
+    /// Says something while no process runs, or while it is not heard.
+    fn tell_without(&mut self, command: Command) {
         let started = self.owner.without_process(command);
         let child = match mem::replace(&mut self.state, State::Gone) {
             State::Unheard(child) => Some(child),
@@ -84,6 +82,16 @@ impl Process for OwnProcess {
         };
         if let Some(child) = child {
             self.state = State::Running(Pump::new(child, &mut *self.owner));
+        }
+    }
+}
+
+impl Process for OwnProcess {
+    fn tell(&mut self, command: Command) -> bool {
+        match &mut self.state {
+            State::Running(pump) => self.owner.command(command, &mut pump.child),
+            State::Gone if self.owner.has_next() => self.owner.put_behind(command),
+            _ => self.tell_without(command),
         }
         true
     }

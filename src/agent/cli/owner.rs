@@ -182,6 +182,16 @@ impl Owner {
         self.later.pop_front()
     }
 
+    /// Whether something did.
+    pub fn has_next(&self) -> bool {
+        !self.later.is_empty()
+    }
+
+    /// Puts a command behind what came then.
+    pub fn put_behind(&mut self, command: Command) {
+        self.later.push_back(command);
+    }
+
     /// Whether nothing is left to do but to [`Owner::leave_nothing`].
     pub fn is_closing(&self) -> bool {
         self.closing
