@@ -8,6 +8,8 @@
 //! where it can take it away when memory is short. Nothing here knows what for anything
 //! was needed. Linux only, but for tables; elsewhere nothing is done.
 
+mod settler;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
@@ -17,6 +19,8 @@ use rustix::mm::{Advice, madvise};
 
 #[cfg(target_os = "linux")]
 use crate::threads::STACK;
+
+pub use self::settler::Settler;
 
 thread_local! {
     /// An address in the first frame of a thread of ours; 0 in others.
@@ -85,24 +89,41 @@ pub fn give_back_heap() {
 pub fn give_back_code() {
     #[cfg(target_os = "linux")]
     {
-        use std::io::BufRead;
-        let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
-        let Ok(maps) = std::fs::File::open("/proc/self/maps") else { return };
-        let maps = std::io::BufReader::new(maps).lines().map_while(Result::ok);
-        for (start, end) in unwritten(maps, &program.to_string_lossy()) {
+        let parts = code();
+        for (start, end) in parts {
             // Where it lies in huge pages it would come again whole, two megabytes at once.
             advise(start, end, Advice::LinuxNoHugepage);
+        }
+        // What runs from here on comes back at once, 64 KB and more for each place: it
+        // is as little as can be, and frees nothing.
+        for (start, end) in parts {
             advise(start, end, Advice::LinuxDontNeed);
         }
     }
 }
 
+/// Where code and constants lie; nothing where that cannot be told.
+#[cfg(target_os = "linux")]
+#[inline(never)]
+fn code() -> Parts {
+    use std::io::BufRead;
+    let Ok(program) = std::fs::read_link("/proc/self/exe") else { return Parts::default() };
+    let Ok(maps) = std::fs::File::open("/proc/self/maps") else { return Parts::default() };
+    let maps = std::io::BufReader::new(maps).lines().map_while(Result::ok);
+    unwritten(maps, &program.to_string_lossy())
+}
+
+/// Parts of the address space, each from its start to its end; empty ones fill up.
+#[cfg(target_os = "linux")]
+type Parts = [(usize, usize); 4];
+
 /// Where the program's code lies, and what lies before it in the file. Nothing
 /// ever writes there; what is relocated lies behind the code. A program with a loader
 /// comes first in the list; a static one, where it was put.
 #[cfg(target_os = "linux")]
-fn unwritten(maps: impl Iterator<Item = String>, program: &str) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
+fn unwritten(maps: impl Iterator<Item = String>, program: &str) -> Parts {
+    let mut found = Parts::default();
+    let mut free = found.iter_mut();
     for line in maps {
         let mut words = line.split_ascii_whitespace();
         let (Some(range), Some(rights)) = (words.next(), words.next()) else { break };
@@ -118,12 +139,13 @@ fn unwritten(maps: impl Iterator<Item = String>, program: &str) -> Vec<(usize, u
         else {
             break;
         };
-        found.push((start, end));
+        let Some(part) = free.next() else { break };
+        *part = (start, end);
         if rights == "r-xp" {
             return found;
         }
     }
-    Vec::new()
+    Parts::default()
 }
 
 #[cfg(target_os = "linux")]
@@ -179,9 +201,11 @@ mod tests {
             2000-9000 r-xp 00001000 08:01 7 /opt/amurg\n\
             9000-a000 r--p 00008000 08:01 7 /opt/amurg\n\
             a000-b000 rw-p 00009000 08:01 7 /opt/amurg\n";
-        assert_eq!(unwritten(maps, "/opt/amurg"), [(0x1000, 0x2000), (0x2000, 0x9000)]);
-        assert!(unwritten(maps, "/opt/other").is_empty());
-        assert!(unwritten("1000-2000 rw-p 0 08:01 7 /opt/amurg\n", "/opt/amurg").is_empty());
+        let code = [(0x1000, 0x2000), (0x2000, 0x9000), (0, 0), (0, 0)];
+        assert_eq!(unwritten(maps, "/opt/amurg"), code);
+        let nothing = Parts::default();
+        assert_eq!(unwritten(maps, "/opt/other"), nothing);
+        assert_eq!(unwritten("1000-2000 rw-p 0 08:01 7 /opt/amurg\n", "/opt/amurg"), nothing);
         give_back_code();
     }
 }

@@ -14,9 +14,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, after, bounded, never, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use log::{debug, info, warn};
 
 use super::admission::Admission;
@@ -34,12 +34,9 @@ use crate::hub::outbox::Outbox;
 use crate::logging::Quoted;
 use crate::protocol::inbound::{FileUpload, Inbound, UserMessage};
 use crate::protocol::outbound;
-use crate::resident;
+use crate::resident::Settler;
 use crate::secret::Secret;
 use crate::watchdog::WatchdogHandle;
-
-/// How long no session must have come or gone before memory is given back for it.
-const SETTLE: Duration = Duration::from_millis(900);
 
 /// What the dispatcher is made from.
 pub struct Args {
@@ -99,7 +96,7 @@ pub fn run(args: Args) {
         link_changed: args.link_changed,
         draining: None,
         shutdown: None,
-        settled: never(),
+        settler: Settler::start(),
         totals: Totals::default(),
     };
     while !dispatcher.finished() {
@@ -108,7 +105,6 @@ pub fn run(args: Args) {
             recv(args.requests) -> request => request.map(Happening::Asked),
             recv(ended_sessions) -> ended => ended.map(Happening::Ended),
             recv(idle_sessions) -> idle => idle.map(|()| Happening::Idle),
-            recv(dispatcher.settled) -> at => at.map(|_| Happening::Settled),
         };
         // A sender that is gone can only be the runtime's own end.
         let Ok(event) = event else { break };
@@ -122,8 +118,6 @@ enum Happening {
     Ended(Ended),
     /// While draining: a session has nothing open any more.
     Idle,
-    /// [`SETTLE`] has passed since the last session came or went.
-    Settled,
 }
 
 /// A worker's last word.
@@ -156,8 +150,8 @@ struct Dispatcher {
     link_changed: Box<dyn Fn(bool) + Send>,
     draining: Option<Sender<()>>,
     shutdown: Option<Sender<()>>,
-    /// Ticks once, when what a start or a crowd of sessions used can be given back.
-    settled: Receiver<Instant>,
+    /// Gives back what a start or a crowd of sessions used.
+    settler: Settler,
     /// Of sessions that are not live any more, and of those that never were.
     totals: Totals,
 }
@@ -165,8 +159,8 @@ struct Dispatcher {
 impl Dispatcher {
     /// A session came or went, or the start is over: what that needed of memory is
     /// given back in a moment.
-    fn settle(&mut self) {
-        self.settled = after(SETTLE);
+    fn settle(&self) {
+        self.settler.stirred(self.registry.is_empty() && self.closing.is_empty());
     }
 
     fn finished(&self) -> bool {
@@ -186,13 +180,6 @@ impl Dispatcher {
             Happening::Asked(request) => self.request(request),
             Happening::Ended(ended) => self.session_ended(ended),
             Happening::Idle => self.report_drained(),
-            Happening::Settled => {
-                self.settled = never();
-                resident::give_back_heap();
-                if self.registry.is_empty() && self.closing.is_empty() {
-                    resident::give_back_code();
-                }
-            }
         }
         if self.finished()
             && let Some(done) = &self.shutdown
