@@ -42,6 +42,8 @@ pub struct Socket {
     deadline: Option<Instant>,
     traffic: Arc<Traffic>,
     would_block: WouldBlock,
+    /// The last read took all there was, so that the next would only be told so.
+    drained: bool,
 }
 
 /// Directions in which the last operations would have blocked.
@@ -62,6 +64,7 @@ impl Socket {
             deadline: Some(deadline),
             traffic,
             would_block: WouldBlock::default(),
+            drained: false,
         }
     }
 
@@ -117,6 +120,11 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Whoever hears this polls, and what has come since is there then.
+        if std::mem::take(&mut self.drained) {
+            self.would_block.read = true;
+            return Err(ErrorKind::WouldBlock.into());
+        }
         loop {
             if let Some(left) = self.remaining()? {
                 self.tcp.set_read_timeout(Some(left))?;
@@ -124,6 +132,8 @@ impl Read for Socket {
             match (&*self.tcp).read(buffer) {
                 Ok(count) => {
                     self.traffic.received.fetch_add(count as u64, Ordering::Relaxed);
+                    let nonblocking = self.deadline.is_none();
+                    self.drained = nonblocking && (1..buffer.len()).contains(&count);
                     return Ok(count);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -294,6 +304,8 @@ pub fn set_user_timeout(tcp: &TcpStream, timeout: Duration) -> io::Result<()> {
 mod tests {
     use std::net::TcpListener;
 
+    use rustix::event::{PollFd, PollFlags, poll};
+
     use super::*;
 
     fn pair() -> (TcpStream, TcpStream) {
@@ -326,6 +338,30 @@ mod tests {
         far.write_all(b"12345").unwrap();
         let sent = socket.traffic().sent.load(Ordering::Relaxed);
         assert!(sent > 0);
+    }
+
+    #[test]
+    fn a_read_that_took_all_there_was_is_not_repeated_for_nothing() {
+        let (near, mut far) = pair();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut socket = Socket::new(near, deadline, Arc::default());
+        let mut buffer = [0; 8];
+        far.write_all(b"dial").unwrap();
+        assert_eq!(socket.read(&mut buffer).unwrap(), 4);
+        far.write_all(b"1234567890").unwrap();
+        assert_eq!(socket.read(&mut buffer).unwrap(), 8, "a blocking one goes on");
+        socket.set_nonblocking().unwrap();
+        assert_eq!(socket.read(&mut buffer).unwrap(), 2);
+        far.write_all(b"more").unwrap();
+        assert_eq!(socket.read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(socket.take_would_block(), WouldBlock { read: true, write: false });
+        let wait = |socket: &Socket| poll(&mut [PollFd::new(socket.tcp(), PollFlags::IN)], None);
+        wait(&socket).unwrap();
+        assert_eq!(socket.read(&mut buffer).unwrap(), 4);
+        drop(far);
+        assert_eq!(socket.read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        wait(&socket).unwrap();
+        assert_eq!(socket.read(&mut buffer).unwrap(), 0);
     }
 
     #[test]
