@@ -458,3 +458,16 @@ fn what_came_while_a_process_ended_comes_before_what_comes_then() {
     }
     assert_eq!(said, "two\nthree\n");
 }
+
+#[test]
+fn what_came_while_a_process_ended_is_not_begun_for_a_session_that_ends() {
+    let mut scene = Scene::unattended_cli(&cli(&["cat"]));
+    scene.send("one");
+    assert!(matches!(scene.attend(), Seen::Output(_, text) if text == "one\n"));
+    assert!(scene.agent.force_stop());
+    scene.send("two");
+    assert!(matches!(scene.attend(), Seen::Event(AgentEvent::TurnEnded(end)) if end.turn == 1));
+    scene.agent.close();
+    let next = scene.attend();
+    assert!(matches!(next, Seen::Event(AgentEvent::Closed)), "{next:?}");
+}

@@ -182,9 +182,10 @@ impl Owner {
         self.later.pop_front()
     }
 
-    /// Whether something did.
-    pub fn has_next(&self) -> bool {
-        !self.later.is_empty()
+    /// Whether a command that comes once the process is gone has to wait behind what
+    /// came before. An end of the session has not.
+    pub fn goes_behind(&self, command: &Command) -> bool {
+        !self.later.is_empty() && self.is_for_the_next(command)
     }
 
     /// Puts a command behind what came then.
