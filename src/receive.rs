@@ -13,7 +13,7 @@
 
 use std::convert::Infallible;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{Ordering, fence};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
@@ -21,20 +21,17 @@ use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, never, select_bia
 
 use crate::queue::Queue;
 use crate::wake::Waker;
+use crate::wake::doorbell::{Attention, Doorbell};
 
 /// One thread that sleeps while it has nothing to do, as others know it.
 #[derive(Debug, Default)]
-pub struct Sleeper {
-    bed: OnceLock<Bed>,
-    /// It polls, or is about to: whoever has something for it rings.
-    asleep: AtomicBool,
-}
+pub struct Sleeper(OnceLock<Bed>);
 
 /// What it sleeps in.
 #[derive(Debug)]
 enum Bed {
     Parked(Thread),
-    Polls(Waker),
+    Polls(Doorbell),
 }
 
 impl Sleeper {
@@ -43,14 +40,18 @@ impl Sleeper {
         self.lies_in(Bed::Parked(thread::current()));
     }
 
-    /// It polls what `waker` wakes, each time in a [`Nap`]. To be said before it looks
-    /// for the first time.
-    pub fn polls(&self, waker: Waker) {
-        self.lies_in(Bed::Polls(waker));
+    /// It polls what `waker` wakes, each time in a [`Nap`] of what is returned. To be
+    /// said before it looks for the first time.
+    pub fn polls(&self, waker: Waker) -> Attention {
+        let (doorbell, attention) = Doorbell::new(waker);
+        // Nobody need ring before the first nap.
+        attention.wake_up();
+        self.lies_in(Bed::Polls(doorbell));
+        attention
     }
 
     fn lies_in(&self, bed: Bed) {
-        let _ = self.bed.set(bed);
+        let _ = self.0.set(bed);
         fence(Ordering::SeqCst);
     }
 
@@ -58,10 +59,10 @@ impl Sleeper {
     pub fn wake(&self) {
         // Either the thread is known by now, or it has yet to look.
         fence(Ordering::SeqCst);
-        match self.bed.get() {
+        match self.0.get() {
             Some(Bed::Parked(thread)) => thread.unpark(),
-            Some(Bed::Polls(waker)) if self.asleep.swap(false, Ordering::SeqCst) => waker.wake(),
-            Some(Bed::Polls(_)) | None => {}
+            Some(Bed::Polls(doorbell)) => doorbell.ring(),
+            None => {}
         }
     }
 }
@@ -70,24 +71,24 @@ impl Sleeper {
 /// is busy, and nothing that comes right before the wait is missed.
 #[derive(Clone, Copy)]
 pub struct Nap<'a> {
-    sleeper: &'a Sleeper,
+    attention: &'a Attention,
     nothing_came: &'a dyn Fn() -> bool,
 }
 
 impl<'a> Nap<'a> {
-    /// Of the thread that `sleeper` stands for; `nothing_came` looks where others put
+    /// Of the thread that `attention` is of; `nothing_came` looks where others put
     /// something before they wake it.
-    pub fn new(sleeper: &'a Sleeper, nothing_came: &'a dyn Fn() -> bool) -> Self {
-        Self { sleeper, nothing_came }
+    pub fn new(attention: &'a Attention, nothing_came: &'a dyn Fn() -> bool) -> Self {
+        Self { attention, nothing_came }
     }
 
     /// `wait`, unless something has come already; then `None`.
     pub fn take<T>(&self, wait: impl FnOnce() -> T) -> Option<T> {
-        self.sleeper.asleep.store(true, Ordering::SeqCst);
+        self.attention.doze();
         // Either whoever puts something in sees that it sleeps, or it is seen here.
         fence(Ordering::SeqCst);
         let waited = (self.nothing_came)().then(wait);
-        self.sleeper.asleep.store(false, Ordering::SeqCst);
+        self.attention.wake_up();
         waited
     }
 }
@@ -187,9 +188,9 @@ mod tests {
         let sleeper = Sleeper::default();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| {
-                sleeper.polls(waker.clone());
+                let attention = sleeper.polls(waker.clone());
                 let nothing_came = || queue.is_empty();
-                let nap = Nap::new(&sleeper, &nothing_came);
+                let nap = Nap::new(&attention, &nothing_came);
                 let mut sum = 0;
                 let mut left = 1000;
                 while left > 0 {

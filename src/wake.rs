@@ -5,6 +5,7 @@
 //! then takes all there is. An eventfd on Linux, a pipe
 //! on other Unix systems, a pair of sockets on Windows, which polls nothing else.
 
+pub mod doorbell;
 #[cfg_attr(unix, path = "wake/unix.rs")]
 #[cfg_attr(windows, path = "wake/windows.rs")]
 mod system;
@@ -83,7 +84,7 @@ impl AsFd for WakeFd {
 impl WakeFd {
     /// Whether there is a wake-up.
     pub fn is_woken(&self) -> bool {
-        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut [PollFd::new(self, PollFlags::IN)], Some(&now)) == Ok(1)
     }
 

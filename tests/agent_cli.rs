@@ -438,15 +438,21 @@ fn a_session_can_be_closed_while_the_hub_takes_nothing() {
     assert!(told, "what is missing is said");
 }
 
-#[test]
-fn what_came_while_a_process_ended_comes_before_what_comes_then() {
+/// A session whose process is gone, with nothing done yet about the message "two" that
+/// came while it ended.
+fn gone_with_a_message() -> Scene {
     let mut scene = Scene::unattended_cli(&cli(&["cat"]));
     scene.send("one");
     assert!(matches!(scene.attend(), Seen::Output(_, text) if text == "one\n"));
     assert!(scene.agent.force_stop());
     scene.send("two");
-    // The process is gone, and nothing was done about the second message yet.
     assert!(matches!(scene.attend(), Seen::Event(AgentEvent::TurnEnded(end)) if end.turn == 1));
+    scene
+}
+
+#[test]
+fn what_came_while_a_process_ended_comes_before_what_comes_then() {
+    let mut scene = gone_with_a_message();
     scene.send("three");
     let mut said = String::new();
     while !said.contains("three") {
@@ -461,12 +467,7 @@ fn what_came_while_a_process_ended_comes_before_what_comes_then() {
 
 #[test]
 fn what_came_while_a_process_ended_is_not_begun_for_a_session_that_ends() {
-    let mut scene = Scene::unattended_cli(&cli(&["cat"]));
-    scene.send("one");
-    assert!(matches!(scene.attend(), Seen::Output(_, text) if text == "one\n"));
-    assert!(scene.agent.force_stop());
-    scene.send("two");
-    assert!(matches!(scene.attend(), Seen::Event(AgentEvent::TurnEnded(end)) if end.turn == 1));
+    let mut scene = gone_with_a_message();
     scene.agent.close();
     let next = scene.attend();
     assert!(matches!(next, Seen::Event(AgentEvent::Closed)), "{next:?}");

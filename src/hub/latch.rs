@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::doorbell::Doorbell;
+use crate::wake::doorbell::Doorbell;
 
 const CLOSED: u8 = 0;
 /// Closed, and somebody wants to hear of its opening.

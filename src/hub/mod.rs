@@ -26,7 +26,6 @@ mod connect;
 mod credentials;
 pub mod dial;
 mod dial_error;
-mod doorbell;
 mod end;
 mod head;
 mod hello;
@@ -60,7 +59,6 @@ use log::warn;
 use self::clock::Alarm;
 pub use self::credentials::{NoStore, TokenStore};
 pub use self::dial::DialLimits;
-use self::doorbell::Doorbell;
 pub use self::liveness::Patience;
 use self::outbox::{Budget, Outbox};
 pub use self::redial::RedialTimes;
@@ -77,6 +75,7 @@ use self::writer::WriterArgs;
 pub(crate) use self::{connect::ConnectError, end::LinkEnd, liveness::Gone};
 use crate::protocol::inbound::Inbound;
 use crate::secret::Secret;
+use crate::wake::doorbell::Doorbell;
 use crate::{threads, wake};
 
 /// How long [`Hub::shutdown`] may take beyond its deadline to come back.

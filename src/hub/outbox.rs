@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::Sender;
 
-use super::doorbell::Doorbell;
 use super::latch::Latch;
 use super::writer::LinkCommand;
 use crate::protocol::outbound::Frame;
 use crate::wake::Waker;
+use crate::wake::doorbell::Doorbell;
 
 /// The way into the delivery window. Cheap to clone.
 #[derive(Clone)]

@@ -16,7 +16,6 @@ use rustix::event::{PollFd, PollFlags, poll};
 use tungstenite::Bytes;
 
 use super::clock::Alarm;
-use super::doorbell::Attention;
 use super::end::LinkEnd;
 use super::link::Link;
 use super::liveness::{Gone, Patience};
@@ -25,6 +24,7 @@ use super::sending::Sending;
 use super::status::Shared;
 use super::window::{Undelivered, Window};
 use crate::wake::WakeFd;
+use crate::wake::doorbell::Attention;
 
 /// Commands taken before something is sent again.
 const BURST: usize = 1024;

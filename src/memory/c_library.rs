@@ -1,8 +1,9 @@
 //! The C library's own allocations, from the heap of the process as well.
 //!
 //! glibc takes 1.4 KB for each thread: what it is known by, and a cache of sixty
-//! sizes because something was allocated in it once. That is a tenth of a session. The names are those that the manual asks for
-//! (glibc, "Replacing malloc"): the linker prefers them to the library's.
+//! sizes because something was allocated in it once. That is a tenth of a session.
+//! The names are those that the manual asks for (glibc, "Replacing malloc"): the
+//! linker prefers them to the library's.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;

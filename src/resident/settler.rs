@@ -103,8 +103,8 @@ impl Shared {
                 continue;
             }
             let quiet = Duration::from_millis(self.now().saturating_sub(stirred));
-            if let Some(left) = SETTLE.checked_sub(quiet).filter(|left| !left.is_zero()) {
-                thread::park_timeout(left);
+            if quiet < SETTLE {
+                thread::park_timeout(SETTLE.saturating_sub(quiet));
             } else if self
                 .stirred
                 .compare_exchange(stirred, 0, Ordering::AcqRel, Ordering::Relaxed)

@@ -261,13 +261,14 @@ impl Scene {
     /// Attends to the agent until something happens.
     pub fn attend(&mut self) -> Seen {
         let deadline = Instant::now() + PATIENCE;
-        let sleeper = Sleeper::default();
+        let waker = self.agent.waker().expect("an agent without a thread");
+        let attention = Sleeper::default().polls(waker);
         loop {
             if let Some(seen) = self.next_within(Duration::ZERO) {
                 return seen;
             }
             assert!(Instant::now() < deadline, "nothing happens in time");
-            self.agent.attend(Some(deadline), Nap::new(&sleeper, &|| true));
+            self.agent.attend(Some(deadline), Nap::new(&attention, &|| true));
         }
     }
 

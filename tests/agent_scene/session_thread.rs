@@ -36,13 +36,13 @@ pub fn lend(agent: Box<dyn Agent>) -> Box<dyn Agent> {
     let reads = Arc::clone(&mailbox);
     let run = move || {
         let mut agent = agent;
-        reads.sleeper.polls(waker);
+        let attention = reads.sleeper.polls(waker);
         let nothing_came = || reads.acts.is_empty();
         loop {
             match reads.acts.pop() {
                 Some(Some(act)) => act(&mut *agent),
                 Some(None) => return,
-                None => agent.attend(None, Nap::new(&reads.sleeper, &nothing_came)),
+                None => agent.attend(None, Nap::new(&attention, &nothing_came)),
             }
         }
     };

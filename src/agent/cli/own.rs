@@ -90,7 +90,7 @@ impl Process for OwnProcess {
     fn tell(&mut self, command: Command) -> bool {
         match &mut self.state {
             State::Running(pump) => self.owner.command(command, &mut pump.child),
-            State::Gone if self.owner.goes_behind(&command) => self.owner.put_behind(command),
+            State::Gone if self.owner.goes_behind(&command) => self.owner.put_off(command),
             _ => self.tell_without(command),
         }
         true

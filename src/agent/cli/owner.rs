@@ -188,8 +188,14 @@ impl Owner {
         !self.later.is_empty() && self.is_for_the_next(command)
     }
 
-    /// Puts a command behind what came then.
-    pub fn put_behind(&mut self, command: Command) {
+    /// Puts a command off until the next process, behind what came before.
+    pub fn put_off(&mut self, command: Command) {
+        // That takes a while.
+        if let Command::Turn(message) = &command
+            && let Some(listener) = self.audience.listener(message.from)
+        {
+            listener.hasten();
+        }
         self.later.push_back(command);
     }
 

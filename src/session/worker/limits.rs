@@ -21,7 +21,8 @@ impl Worker {
         if Workshop::needs_upload_dir(&endpoint) && !Workshop::needs_upload_dir(&self.endpoint) {
             // It lies on a disk, too.
             self.settle_unwritten();
-            if let Err(error) = self.shared.make_upload_dir(&endpoint, &self.session_id) {
+            let made = self.shared.files.make_session_dir(&endpoint.id, &self.session_id);
+            if let Err(error) = made {
                 warn!(
                     "no directory for uploads session={} error={error}",
                     Quoted(&self.session_id)

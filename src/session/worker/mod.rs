@@ -44,12 +44,13 @@ use super::permissions::Permissions;
 use crate::agent::workshop::Workshop;
 use crate::agent::{Agent, AgentEvent, FileUse};
 use crate::config::{Endpoint, Runtime};
-use crate::files::{Files, Refusal};
+use crate::files::Files;
 use crate::logging::Quoted;
 use crate::protocol::inbound::FileUpload;
 use crate::receive::{Nap, receive_parked};
 use crate::resident;
 use crate::state::Journal;
+use crate::wake::doorbell::Attention;
 use crate::watchdog::Reason;
 
 /// Messages that may wait behind a running turn.
@@ -69,17 +70,6 @@ pub struct Shared {
     pub files: Files,
     /// What agents are opened with.
     pub agents: Workshop,
-}
-
-impl Shared {
-    /// Makes the session's directory for uploads where its agent needs one before
-    /// there are any.
-    fn make_upload_dir(&self, endpoint: &Endpoint, session_id: &str) -> Result<(), Refusal> {
-        if Workshop::needs_upload_dir(endpoint) {
-            self.files.make_session_dir(&endpoint.id, session_id)?;
-        }
-        Ok(())
-    }
 }
 
 /// What one worker is made from.
@@ -124,8 +114,8 @@ pub fn run(args: Box<Args>) -> Vec<Event> {
     };
     resident::give_back_stack();
     if let Some(waker) = worker.agent.waker() {
-        worker.facts.worker.polls(waker);
-        worker.attend(&events);
+        let attention = worker.facts.worker.polls(waker);
+        worker.attend(&events, &attention);
     } else {
         worker.facts.worker.is_here();
         worker.wait(&events);
@@ -187,11 +177,10 @@ impl Worker {
     }
 
     /// The life of a session whose agent has none.
-    fn attend(&mut self, events: &Events) {
-        let facts = Arc::clone(&self.facts);
+    fn attend(&mut self, events: &Events, attention: &Attention) {
         let nothing_came = || events.is_empty();
-        let nap = Nap::new(&facts.worker, &nothing_came);
-        let in_passing = Nap::new(&facts.worker, &|| true);
+        let nap = Nap::new(attention, &nothing_came);
+        let in_passing = Nap::new(attention, &|| true);
         let mut in_a_row = 0;
         while self.state != State::Ended {
             if in_a_row == EVENTS_IN_A_ROW {

@@ -9,6 +9,7 @@ use log::{debug, info, warn};
 
 use super::unwritten::Unwritten;
 use super::{Args, State, Worker};
+use crate::agent::workshop::Workshop;
 use crate::agent::{AgentContext, AgentEvents};
 use crate::logging::Quoted;
 use crate::session::event::{Event, Events};
@@ -28,7 +29,11 @@ pub(super) struct Refused {
 pub(super) fn open(args: Box<Args>) -> Result<Box<Worker>, Refused> {
     let Args { session_id, user_id, endpoint, output, facts, inbox, deadlines, shared, .. } = *args;
     let upload_dir = shared.files.session_begins(&endpoint.id, &session_id);
-    let made = shared.make_upload_dir(&endpoint, &session_id);
+    let made = if Workshop::needs_upload_dir(&endpoint) {
+        shared.files.make_session_dir(&endpoint.id, &session_id)
+    } else {
+        Ok(())
+    };
     let opened = made.map_err(|error| error.to_string()).and_then(|()| {
         let events = AgentEvents::new(move |event| inbox.tell(Event::Agent(event)));
         shared.agents.open(AgentContext {

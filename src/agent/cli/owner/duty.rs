@@ -32,14 +32,7 @@ impl Duty for Owner {
     fn command(&mut self, command: Command, child: &mut Child) {
         match command {
             Command::Join(listener) => self.audience.join(*listener),
-            _ if child.is_leaving() && self.is_for_the_next(&command) => {
-                if let Command::Turn(message) = &command
-                    && let Some(listener) = self.audience.listener(message.from)
-                {
-                    listener.hasten();
-                }
-                self.later.push_back(command);
-            }
+            _ if child.is_leaving() && self.is_for_the_next(&command) => self.put_off(command),
             Command::Turn(message) => self.open_turn(message, child),
             Command::Input { piece, .. } | Command::File { piece, .. } => {
                 child.pipes.stdin.push(piece);

@@ -1,14 +1,14 @@
 //! How many senders reach one thread that polls descriptors, at almost no cost.
 //!
 //! A [`Waker`] costs a system call each time. During a flood the listening
-//! thread is awake anyway and will look before it sleeps, into its channel and at
-//! the latches it waits for: a flag says so, and then nobody rings. It knows nothing
-//! of either.
+//! thread is awake anyway and will look before it sleeps, into its channel or queue and
+//! at the latches it waits for: a flag says so, and then nobody rings. It knows nothing
+//! of these.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::wake::Waker;
+use super::Waker;
 
 /// The senders' side. Put the message into the channel, or open the latch, first; then ring.
 #[derive(Clone, Debug)]
