@@ -7,16 +7,17 @@
 //! # The way of a message
 //!
 //! ```text
-//! hub ──► link reader ──► dispatcher ──► session worker ◄──► agent (pipes / HTTP)
+//! hub ──► dispatcher ───────────────────► session worker ◄──► agent (pipes / HTTP)
 //! hub ◄── link writer ◄── outbox ◄────── session worker
 //!                           watchdog ───► session worker      (deadlines)
 //! ```
 //!
 //! Every box is a named thread with one job and one owner that joins it; every
-//! arrow is a channel, or a `queue` where every session has one. State lives in one
+//! arrow is a channel, or a `queue` where a channel would cost too much. State lives in one
 //! thread; what others need of it they ask for by message, or read as a plain count.
 //! A thread waits either on channels (`select!`, or parked) or on descriptors
-//! (`poll`), never on both: whoever polls is woken through a descriptor ([`wake`]). A
+//! (`poll`), never on both: whoever polls is woken through a descriptor ([`wake`]). The
+//! dispatcher polls the hub's connection, which it reads, the link writer that same one. A
 //! worker with a process of its own polls its pipes; jobs, adapters and shared
 //! processes have a thread for theirs.
 //! No lock is held across anything that blocks, and nothing polls but the one check
@@ -29,7 +30,7 @@
 //! | [`commands`] | one file per subcommand; `run` is the service |
 //! | [`config`] | a file becomes decided configuration, once, with every problem told |
 //! | [`protocol`] | envelope and messages of both dialects, without I/O |
-//! | [`hub`] | dialling, the link's two threads, the delivery window, the supervisor |
+//! | [`hub`] | dialling, the link's two sides, the delivery window, the supervisor |
 //! | [`session`] | which sessions exist, their turns, the way of output into messages |
 //! | [`agent`] | what a session talks to: `cli`, `job`, `http`, `external`; `process` beneath |
 //! | [`sandbox`] | what a child may touch, and the threat model |
@@ -39,7 +40,7 @@
 //! | [`control`] | the local socket that `status` asks |
 //! | [`runtime`] | puts the boxes together |
 //! | [`resident`] | memory that was used once and goes back; beside it `memory`, the heap, and `packed`, many small records in one piece |
-//! | [`queue`] | what a session is told through: a channel, where there are thousands of them; [`receive`]: how its thread sleeps |
+//! | [`queue`] | what sessions and the dispatcher are told through, a channel that costs little; [`receive`]: how their threads sleep |
 //! | [`threads`] | how threads are made; beside it `futexes`, the kernel's room for those that wait |
 //! | [`loopback`] | a small hub in-process: `try` uses it, so do the tests |
 //!

@@ -2,7 +2,7 @@
 //! and back to nothing.
 //!
 //! ```text
-//! hub ──► link reader ──► dispatcher ──► session worker ◄──► agent (pipes / HTTP)
+//! hub ──► dispatcher ───────────────────► session worker ◄──► agent (pipes / HTTP)
 //! hub ◄── link writer ◄── outbox ◄────── session worker
 //!                           watchdog ───► session worker      (deadlines)
 //! ```
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, bounded};
 use log::{error, info, warn};
 
 use crate::agent::process::end;
@@ -32,6 +32,7 @@ use crate::hub::{Hub, HubSettings, LinkState, LinkStatus, NoStore, TokenStore};
 use crate::ids;
 use crate::sandbox::support::{self, Means, Support};
 use crate::session::dispatcher;
+use crate::session::dispatcher::mailbox::{Happening, Mailbox};
 use crate::session::notices;
 use crate::session::output::SessionOutput;
 use crate::session::registry::Remembered;
@@ -41,6 +42,7 @@ use crate::session::worker;
 use crate::state::token::Binding;
 use crate::state::{Recovery, RememberedSession, Run, State, StateError, Undelivered};
 use crate::threads;
+use crate::wake;
 use crate::watchdog::Watchdog;
 
 // A shutdown takes eight seconds at most, because what sends TERM kills after ten.
@@ -115,7 +117,7 @@ pub struct Runtime {
     means: Means,
     _keeper: Keeper,
     watchdog: Watchdog,
-    requests: Sender<Request>,
+    mailbox: Arc<Mailbox>,
     dispatcher: JoinHandle<()>,
 }
 
@@ -136,17 +138,20 @@ impl Runtime {
         support::announce(&config.endpoints, Support::here(), means);
         let workshop = Workshop::new(launcher, &config.hub_variables, files.clone());
 
-        // One message at a time may wait between reader and dispatcher: each can be 32 MiB.
-        let (events, hub_events) = bounded(1);
+        let bell = wake::pair()?;
+        let mailbox = Arc::new(Mailbox::default());
+        let ear = {
+            let mailbox = Arc::clone(&mailbox);
+            Arc::new(move |event| mailbox.tell(Happening::Hub(event)))
+        };
         let settings = hub_settings(&config, &state);
-        let hub = crate::hub::start(settings, events, config.runtime.max_buffered_bytes)?;
+        let hub = crate::hub::start(settings, ear, config.runtime.max_buffered_bytes)?;
         let outbox = hub.outbox();
         close_what_was_open(&recovery, &outbox, &state, &config);
 
-        let (requests, asked) = unbounded();
         let args = dispatcher::Args {
-            hub: hub_events,
-            requests: asked,
+            mailbox: Arc::clone(&mailbox),
+            bell,
             outbox,
             watchdog: watchdog.handle(),
             shared: worker::Shared {
@@ -171,7 +176,7 @@ impl Runtime {
             means,
             _keeper: keeper,
             watchdog,
-            requests,
+            mailbox,
             dispatcher,
         })
     }
@@ -267,8 +272,7 @@ impl Runtime {
     }
 
     fn ask(&self, request: Request) {
-        // The dispatcher ends only after this value is gone.
-        let _ = self.requests.send(request);
+        self.mailbox.tell(Happening::Asked(request));
     }
 
     /// Closes every session, delivers what is pending, closes the socket: all
@@ -278,10 +282,9 @@ impl Runtime {
         let (done, all_closed) = bounded(1);
         self.ask(Request::Shutdown { done });
         self.workshop.close();
-        if all_closed.recv_deadline(begun + SESSIONS).is_err() {
+        let all_closed = all_closed.recv_deadline(begun + SESSIONS).is_ok();
+        if !all_closed {
             error!("some sessions did not end in time");
-        } else if self.dispatcher.join().is_err() {
-            error!("the dispatcher panicked");
         }
         if !self.workshop.ended(begun + SESSIONS) {
             error!("some shared agents did not end in time");
@@ -291,7 +294,12 @@ impl Runtime {
         if swept.left > 0 {
             warn!("processes left behind count={}", swept.left);
         }
+        // The dispatcher goes on reading until the connection is closed.
         let undelivered = self.hub.shutdown((begun + DELIVERY).max(Instant::now() + LAST_STEP));
+        self.mailbox.tell(Happening::Asked(Request::Leave));
+        if all_closed && self.dispatcher.join().is_err() {
+            error!("the dispatcher panicked");
+        }
         let journal = self.state.journal();
         if undelivered.entries > 0 {
             warn!(

@@ -4,7 +4,8 @@
 mod agent_scene;
 
 use std::fs;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use agent_scene::{Scene, cli};
 
@@ -12,6 +13,16 @@ const SESSIONS: usize = 25;
 
 fn count(directory: &str) -> usize {
     fs::read_dir(directory).expect(directory).count()
+}
+
+/// Until `holds`, which must be soon: the kernel lists a thread that was joined for a
+/// moment more.
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(10), "never: {what}");
+        thread::yield_now();
+    }
 }
 
 /// How often threads of this name were woken so far, all together.
@@ -36,6 +47,7 @@ fn an_idle_session_has_one_thread_and_four_descriptors_sleeps_and_leaves_nothing
     used(&mut first);
     first.close();
     drop(first);
+    until("the first session's thread is gone", || wake_ups("session test") == 0);
     // A scene itself holds one: the waker of a link writer.
     let (descriptors, threads) = (count("/proc/self/fd"), count("/proc/self/task"));
 
@@ -58,6 +70,6 @@ fn an_idle_session_has_one_thread_and_four_descriptors_sleeps_and_leaves_nothing
     }
     drop(scenes);
     assert_eq!(count("/proc/self/fd"), descriptors);
-    assert_eq!(count("/proc/self/task"), threads);
+    until("all of their threads are gone", || count("/proc/self/task") == threads);
     assert!(agent_scene::own_children().is_empty(), "{:?}", agent_scene::own_children());
 }

@@ -34,13 +34,13 @@ fn an_idle_link_does_no_work() {
     reading.join().unwrap();
 }
 
-/// Context switches of the link's threads.
+/// Context switches of the link's threads, and of the one that reads it.
 fn switches() -> u64 {
     let count = |status: String| -> u64 {
         let lines = status.lines().filter(|line| line.contains("ctxt_switches"));
         lines.map(|line| line.split_once('\t').unwrap().1.trim().parse::<u64>().unwrap()).sum()
     };
-    let own = ["hub", "link-writer", "link-reader"];
+    let own = ["hub", "link-writer", "listener"];
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let paths = tasks.map(|task| task.unwrap().path());
     let of_link = paths.filter(|path| {

@@ -6,11 +6,14 @@
 //!        supervisor ────────────────────► dial (a thread for each try)
 //!            │  ▲                          connect · proxy · tls · upgrade · hello
 //!    attach  ▼  │ ended
-//!          writer ───── link ◄───── reader ────► events: what the hub says
+//!          writer ───── link ◄───── reader ────► what the hub says
 //!            ▲       one socket       │
 //!            │                        └─ pongs ─► writer
 //!     outbox: lanes of sessions
 //! ```
+//!
+//! Every box but the link and the reader is a thread: the reader is handed to whoever
+//! handles what the hub says, and works in that one's.
 //!
 //! [`Outbox`] is all that sessions know of it. The writer owns the
 //! [`window`]: what was said stays there until the hub is known to have handled
@@ -61,6 +64,7 @@ pub use self::credentials::{NoStore, TokenStore};
 pub use self::dial::DialLimits;
 pub use self::liveness::Patience;
 use self::outbox::{Budget, Outbox};
+pub use self::reader::{Heard, Reader};
 pub use self::redial::RedialTimes;
 pub use self::settings::{HubSettings, Moments, Timing};
 pub use self::socket::Traffic;
@@ -84,16 +88,19 @@ const OVERTIME: Duration = Duration::from_millis(500);
 /// What the link tells whoever handles messages, in order.
 #[derive(Debug)]
 pub enum HubEvent {
-    /// Registered with the hub; `first` in the life of this process.
+    /// Registered with the hub.
     Registered {
         /// Whether this is the process's first registration.
         first: bool,
+        /// What the hub says from now on.
+        reader: Box<Reader>,
     },
-    /// That connection is gone.
-    Lost,
-    /// The hub said something.
+    /// The hub said something although it did not take the registration.
     Message(Inbound),
 }
+
+/// Whoever handles messages. Called from the link's threads; must not block.
+pub type Ear = Arc<dyn Fn(HubEvent) + Send + Sync>;
 
 /// The running link. Dropping it without [`Hub::shutdown`] leaves its threads
 /// to the end of the process.
@@ -104,17 +111,13 @@ pub struct Hub {
     shared: Arc<Shared>,
 }
 
-/// Starts the link's threads. Events are sent to `events`, which should be
-/// bounded; whoever reads it must never wait for the link. All sessions
-/// together may hold `total_limit` bytes unconfirmed.
+/// Starts the link's threads. `ear` is told of every connection and reads it to its
+/// end, also during [`Hub::shutdown`]. All sessions together may hold `total_limit`
+/// bytes unconfirmed.
 ///
 /// # Errors
 /// When the system refuses threads or descriptors.
-pub fn start(
-    settings: HubSettings,
-    events: Sender<HubEvent>,
-    total_limit: usize,
-) -> io::Result<Hub> {
+pub fn start(settings: HubSettings, ear: Ear, total_limit: usize) -> io::Result<Hub> {
     let total = Arc::new(Budget::new(total_limit));
     let shared = Arc::new(Shared::new(Arc::clone(&total)));
     let (commands, said) = unbounded();
@@ -141,8 +144,7 @@ pub fn start(
     let (own_outbox, own_shared, to_self) =
         (outbox.clone(), Arc::clone(&shared), supervisor.clone());
     threads::spawn("hub", move || {
-        let supervisor =
-            Supervisor::new(settings, events, (to_self, inbox), own_outbox, own_shared);
+        let supervisor = Supervisor::new(settings, ear, (to_self, inbox), own_outbox, own_shared);
         let undelivered = supervisor.run(writer);
         // Nobody waits if the deadline has passed.
         let _ = done.send(undelivered);
@@ -189,8 +191,7 @@ impl Hub {
 
     /// Waits until everything is confirmed, closes the connection and returns
     /// what was left at `deadline`. Returns at once when nothing is pending, and
-    /// shortly after the deadline at the latest, whatever the hub does. Messages
-    /// of the hub are no longer handed on.
+    /// shortly after the deadline at the latest, whatever the hub does.
     pub fn shutdown(self, deadline: Instant) -> Undelivered {
         self.tell(Event::Shutdown { deadline });
         self.finished.recv_deadline(deadline + OVERTIME).unwrap_or_else(|_| {

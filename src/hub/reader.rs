@@ -1,22 +1,22 @@
-//! The thread that reads one connection until it ends.
+//! The reading side of one connection, for whoever handles what the hub says.
 //!
-//! It reads until nothing is there and only then polls: TLS and WebSocket both
-//! buffer, and the socket may show nothing although a message is waiting. What
-//! it must say (a pong) goes through the writer. Messages go to whoever handles
-//! them, pongs to the writer. It decides nothing about the connection; how it
-//! ended is the last thing it tells.
+//! There is no thread of its own between the socket and the one that decides what a
+//! message is for. It reads until nothing is there and only then is the socket polled:
+//! TLS and WebSocket both buffer, and the socket may show nothing although a message
+//! is waiting. Pongs, and what must be said (a pong), go to the writer. It decides
+//! nothing about the connection; how it ended is the last thing it tells.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, select};
 use log::{debug, trace, warn};
-use rustix::event::{PollFd, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use tungstenite::error::ProtocolError;
 use tungstenite::{Error, Message};
 
-use super::HubEvent;
 use super::end::LinkEnd;
 use super::link::{Link, ReadOutcome};
 use super::outbox::{Command, Outbox};
@@ -26,110 +26,145 @@ use crate::logging::Quoted;
 use crate::protocol::inbound::{self, Inbound};
 
 /// How long a hub may take to end a connection after it said so.
-const LAST_MOMENT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Code and reason of a close frame, where it has them.
 type Farewell = Option<(u16, String)>;
 
-/// The reader's dealings.
-pub struct ReaderArgs {
-    /// What it reads.
-    pub link: Arc<Link>,
-    /// Whether this is the process's first connection.
-    pub first: bool,
+/// See the module's head. Whoever has it must read whenever it does not wait, and to
+/// the end: the writer hears of pongs, and of the connection's end, only through it.
+/// Dropped before that, it cuts the connection.
+pub struct Reader {
+    link: Arc<Link>,
     /// What came before the hub answered the hello.
-    pub early: Vec<Inbound>,
-    /// Where messages go.
-    pub events: Sender<HubEvent>,
-    /// Disconnected when messages are not to be handed on any more. Pongs still are.
-    pub stop: Receiver<()>,
-    /// The way to the writer.
-    pub writer: Outbox,
-    /// Counters.
-    pub shared: Arc<Shared>,
+    early: VecDeque<Inbound>,
+    writer: Outbox,
+    shared: Arc<Shared>,
+    /// What to poll for before the next read; nothing: read at once.
+    waits_for: Option<PollFlags>,
+    farewell: Option<Farewell>,
+    /// When the hub has had its moment after the farewell.
+    until: Option<Instant>,
+    ended: bool,
 }
 
-/// Reads until the connection ends, and tells the writer how.
-pub fn run(mut args: ReaderArgs) {
-    let early = std::mem::take(&mut args.early);
-    let (generation, first) = (args.link.generation, args.first);
-    let reader = Reader { args };
-    reader.hand_on(HubEvent::Registered { first });
-    for message in early {
-        reader.hand_on(HubEvent::Message(message));
-    }
-    let end = reader.read_all();
-    reader.hand_on(HubEvent::Lost);
-    reader.tell(LinkCommand::ReaderEnded { generation, end });
-}
-
-struct Reader {
-    args: ReaderArgs,
+/// What a read brought.
+#[derive(Debug)]
+pub enum Heard {
+    /// A message.
+    Message(Inbound),
+    /// Something that is for nobody but the link.
+    Aside,
+    /// Nothing is there any more: wait for what [`Reader::poll_fd`] says.
+    Nothing,
+    /// The connection is over; the writer knows.
+    End,
 }
 
 impl Reader {
-    fn read_all(&self) -> LinkEnd {
-        let mut farewell = None;
-        loop {
-            let step = self.args.link.read();
-            if step.needs_flush {
-                self.tell(LinkCommand::Flush { generation: self.args.link.generation });
+    /// Of a registered connection, with what came before the hub answered the hello.
+    pub(super) fn new(
+        link: Arc<Link>,
+        early: Vec<Inbound>,
+        writer: Outbox,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            link,
+            early: early.into(),
+            writer,
+            shared,
+            waits_for: None,
+            farewell: None,
+            until: None,
+            ended: false,
+        }
+    }
+
+    /// Reads one message, if one is there. Never blocks.
+    pub fn read(&mut self) -> Heard {
+        if let Some(message) = self.early.pop_front() {
+            return Heard::Message(message);
+        }
+        self.waits_for = None;
+        let step = self.link.read();
+        if step.needs_flush {
+            self.tell(LinkCommand::Flush { generation: self.link.generation });
+        }
+        match step.outcome {
+            ReadOutcome::Message(Message::Close(frame)) => {
+                // The hub ends the connection next; our reply is on its way.
+                self.until = Some(Instant::now() + LAST_MOMENT);
+                self.farewell =
+                    Some(frame.map(|frame| (frame.code.into(), frame.reason.to_string())));
+                Heard::Aside
             }
-            match step.outcome {
-                ReadOutcome::Message(Message::Close(frame)) => {
-                    // The hub ends the connection next; our reply is on its way.
-                    farewell =
-                        Some(frame.map(|frame| (frame.code.into(), frame.reason.to_string())));
-                }
-                ReadOutcome::Message(message) => self.handle(message),
-                ReadOutcome::Wait(flags) => {
-                    // After its farewell the hub has a moment to end the connection.
-                    let limit = farewell.as_ref().map(|_| LAST_MOMENT);
-                    let mut fds = [PollFd::new(&*self.args.link, flags)];
-                    // Whatever else poll says, the next read finds out.
-                    if poll(&mut fds, limit.as_ref()) == Ok(0) {
-                        return LinkEnd::Closed(farewell.unwrap_or_default());
-                    }
-                }
-                // Not text, but whole: what comes behind it can be read.
-                ReadOutcome::Failed(Error::Utf8(error)) => {
-                    warn!("message skipped, it is not UTF-8 error={}", Quoted(&error));
-                }
-                ReadOutcome::Failed(error) => return ended(&error, farewell),
+            ReadOutcome::Message(message) => self.hear(message),
+            ReadOutcome::Wait(_) if self.until.is_some_and(|until| until <= Instant::now()) => {
+                let farewell = self.farewell.take().unwrap_or_default();
+                self.end(LinkEnd::Closed(farewell))
+            }
+            ReadOutcome::Wait(flags) => {
+                self.waits_for = Some(flags);
+                Heard::Nothing
+            }
+            // Not text, but whole: what comes behind it can be read.
+            ReadOutcome::Failed(Error::Utf8(error)) => {
+                warn!("message skipped, it is not UTF-8 error={}", Quoted(&error));
+                Heard::Aside
+            }
+            ReadOutcome::Failed(error) => {
+                let farewell = self.farewell.take();
+                self.end(ended(&error, farewell))
             }
         }
     }
 
-    fn handle(&self, message: Message) {
+    /// What to poll for before the next read. `None`: there may be something already.
+    pub fn poll_fd(&self) -> Option<PollFd<'_>> {
+        Some(PollFd::new(&*self.link, self.waits_for?))
+    }
+
+    /// The wait is over: something has come, or the deadline has.
+    pub fn look_again(&mut self) {
+        self.waits_for = None;
+    }
+
+    /// When to read although nothing has come.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.until
+    }
+
+    fn hear(&self, message: Message) -> Heard {
         match message {
-            Message::Text(text) => self.decode(&text),
+            Message::Text(text) => return self.decode(&text),
             Message::Pong(payload) => {
                 let at = Instant::now();
-                self.args.shared.pong(at);
-                let (link, writer) = (&self.args.link, &self.args.writer);
+                self.shared.pong(at);
                 // A hub may send others without end.
-                if !link.pongs.is_answer(&payload) {
-                    return;
-                }
-                let command = LinkCommand::Pong { generation: link.generation, payload, at };
-                // Where nobody waits for it, it can wait until the writer is up anyway.
-                writer.tell_later(Command::Link(command));
-                if link.awaits_pong() {
-                    writer.hasten();
+                if self.link.pongs.is_answer(&payload) {
+                    let generation = self.link.generation;
+                    let command = LinkCommand::Pong { generation, payload, at };
+                    // Where nobody waits for it, it can wait until the writer is up anyway.
+                    self.writer.tell_later(Command::Link(command));
+                    if self.link.awaits_pong() {
+                        self.writer.hasten();
+                    }
                 }
             }
             Message::Ping(_) => {
-                if !self.args.shared.hub_pings.swap(true, Ordering::Relaxed) {
+                if !self.shared.hub_pings.swap(true, Ordering::Relaxed) {
                     debug!("the hub pings: it is a newer one");
                 }
             }
             Message::Binary(data) => warn!("binary message skipped bytes={}", data.len()),
             Message::Close(_) | Message::Frame(_) => {}
         }
+        Heard::Aside
     }
 
-    fn decode(&self, text: &str) {
-        self.args.shared.messages_in.fetch_add(1, Ordering::Relaxed);
+    fn decode(&self, text: &str) -> Heard {
+        self.shared.messages_in.fetch_add(1, Ordering::Relaxed);
         match inbound::decode(text) {
             Ok(message) => {
                 // The one message with a secret in it.
@@ -138,22 +173,38 @@ impl Reader {
                 } else {
                     trace!("message received text={}", Quoted(text));
                 }
-                self.hand_on(HubEvent::Message(message));
+                Heard::Message(message)
             }
-            Err(error) => warn!("message skipped error={}", Quoted(&error.to_string())),
+            Err(error) => {
+                warn!("message skipped error={}", Quoted(&error.to_string()));
+                Heard::Aside
+            }
         }
     }
 
-    /// Waits until the event is taken, or nobody takes events any more.
-    fn hand_on(&self, event: HubEvent) {
-        select! {
-            send(self.args.events, event) -> _ => {}
-            recv(self.args.stop) -> _ => {}
-        }
+    fn end(&mut self, end: LinkEnd) -> Heard {
+        self.ended = true;
+        self.tell(LinkCommand::ReaderEnded { generation: self.link.generation, end });
+        Heard::End
     }
 
     fn tell(&self, command: LinkCommand) {
-        self.args.writer.tell(Command::Link(command));
+        self.writer.tell(Command::Link(command));
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.link.cut();
+            self.end(LinkEnd::Planned);
+        }
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("connection", &self.link.generation).finish_non_exhaustive()
     }
 }
 

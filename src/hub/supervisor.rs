@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender};
 use log::{error, info, warn};
 
 use super::backoff::Backoff;
@@ -27,12 +27,12 @@ use super::dial::{self, Cancel, DialError, DialPlan, Dialed};
 use super::end::LinkEnd;
 use super::link::Link;
 use super::outbox::{Command, Outbox};
-use super::reader::{self, ReaderArgs};
+use super::reader::Reader;
 use super::redial::{Redials, Verdict};
 use super::status::{LinkState, Shared};
 use super::window::Undelivered;
 use super::writer::{LinkCommand, WriterEvent};
-use super::{HubEvent, HubSettings};
+use super::{Ear, HubEvent, HubSettings};
 use crate::logging::Quoted;
 use crate::receive::receive_until;
 use crate::secret::Secret;
@@ -77,7 +77,6 @@ enum Phase {
 
 /// A connection that holds.
 struct Up {
-    reader: JoinHandle<()>,
     since: Instant,
     closing: bool,
 }
@@ -88,10 +87,7 @@ pub struct Supervisor {
     credentials: Credentials,
     backoff: Backoff,
     redials: Redials,
-    events: Sender<HubEvent>,
-    /// Dropped when messages are not to be handed on any more.
-    deliver: Option<Sender<()>>,
-    stop: Receiver<()>,
+    ear: Ear,
     to_self: Sender<Event>,
     inbox: Receiver<Event>,
     writer: Outbox,
@@ -113,7 +109,7 @@ impl Supervisor {
     /// Ready to run; nothing is dialled yet.
     pub fn new(
         settings: HubSettings,
-        events: Sender<HubEvent>,
+        ear: Ear,
         (to_self, inbox): (Sender<Event>, Receiver<Event>),
         writer: Outbox,
         shared: Arc<Shared>,
@@ -121,15 +117,12 @@ impl Supervisor {
         let credentials = Credentials::new(settings.token.clone(), Arc::clone(&settings.tokens));
         let backoff =
             Backoff::new(settings.hub.reconnect_interval, settings.hub.max_reconnect_delay);
-        let (deliver, stop) = bounded(0);
         Self {
             settings,
             credentials,
             backoff,
             redials: Redials::default(),
-            events,
-            deliver: Some(deliver),
-            stop,
+            ear,
             to_self,
             inbox,
             writer,
@@ -237,16 +230,12 @@ impl Supervisor {
         let limits = plan.limits;
         let cancel = Cancel::default();
         let (called_off, to_self) = (cancel.clone(), self.to_self.clone());
-        let (events, stop, dials) =
-            (self.events.clone(), self.stop.clone(), Arc::clone(&self.dials));
+        let (ear, dials) = (Arc::clone(&self.ear), Arc::clone(&self.dials));
         dials.fetch_add(1, Ordering::SeqCst);
         let begun = threads::spawn_large("hub-dial", move || {
             let outcome = dial::dial(&plan, &called_off).map(Box::new).map_err(|failure| {
                 for message in failure.early {
-                    select! {
-                        send(events, HubEvent::Message(message)) -> _ => {}
-                        recv(stop) -> _ => {}
-                    }
+                    ear(HubEvent::Message(message));
                 }
                 failure.error
             });
@@ -288,30 +277,10 @@ impl Supervisor {
             self.redials.plan(redials, now);
         }
         self.tell_writer(LinkCommand::Attach(Arc::clone(&link)));
-        let args = ReaderArgs {
-            link: Arc::clone(&link),
-            first,
-            early,
-            events: self.events.clone(),
-            stop: self.stop.clone(),
-            writer: self.writer.clone(),
-            shared: Arc::clone(&self.shared),
-        };
-        match threads::spawn_large("link-reader", move || reader::run(args)) {
-            Ok(reader) => {
-                self.shared.set_state(LinkState::Connected, None);
-                self.phase = Phase::Up(Up { reader, since: now, closing: false });
-            }
-            Err(error) => {
-                warn!("connection closed again, no thread to be had error={error}");
-                link.cut();
-                let generation = self.generation;
-                let end = LinkEnd::Planned;
-                self.tell_writer(LinkCommand::ReaderEnded { generation, end });
-                let until = now + self.backoff.delay();
-                self.wait_until(until, LinkState::Waiting);
-            }
-        }
+        let reader = Reader::new(link, early, self.writer.clone(), Arc::clone(&self.shared));
+        self.shared.set_state(LinkState::Connected, None);
+        self.phase = Phase::Up(Up { since: now, closing: false });
+        (self.ear)(HubEvent::Registered { first, reader: Box::new(reader) });
     }
 
     fn failed(&mut self, error: &DialError) {
@@ -355,8 +324,6 @@ impl Supervisor {
             self.phase = phase;
             return;
         };
-        // It has said its last word; joining it does not wait.
-        let _ = up.reader.join();
         let held = now - up.since;
         self.backoff.held(held);
         self.unseen_loss |= end.is_unseen();
@@ -427,7 +394,6 @@ impl Supervisor {
 
     fn shut_down(&mut self, deadline: Instant) {
         self.deadline = Some(deadline);
-        self.deliver = None;
         self.tell_writer(LinkCommand::Drain);
         // One more try, unless it is pointless: the hub refuses, or the writer
         // says in a moment that nothing is pending.
@@ -437,8 +403,8 @@ impl Supervisor {
         }
     }
 
-    /// The end: closes what there is and waits for the threads, none of which
-    /// waits for anything but its deadline.
+    /// The end: closes what there is and waits for the writer, which waits for
+    /// nothing but its deadline and whoever reads the connection.
     fn finish(self, writer: JoinHandle<Undelivered>) -> Undelivered {
         if let Phase::Dialing { cancel, .. } = &self.phase {
             cancel.call_off();
@@ -446,9 +412,6 @@ impl Supervisor {
         let by = self.deadline.unwrap_or_else(Instant::now);
         self.tell_writer(LinkCommand::Quit { by });
         let undelivered = writer.join().unwrap_or_default();
-        if let Phase::Up(up) = self.phase {
-            let _ = up.reader.join();
-        }
         self.shared.set_state(LinkState::Stopped, None);
         if undelivered.entries > 0 {
             warn!(

@@ -1,12 +1,11 @@
 //! What a session's worker lets others see of it: plain counts and moments, for
 //! the dispatcher's decisions and the status. It decides nothing itself.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
-
+use super::dispatcher::mailbox::Mailbox;
 use crate::receive::Sleeper;
 
 /// What a session's worker lets others see.
@@ -21,7 +20,7 @@ pub struct Facts {
     /// Messages on their way to the worker.
     coming: AtomicUsize,
     /// Whom to tell when that is over.
-    idle: OnceLock<Sender<()>>,
+    idle: OnceLock<Arc<Mailbox>>,
     /// The last turn ended only by `idle_timeout`, so a command may still run.
     pub uncertain: AtomicBool,
     /// Permission requests that wait for an answer.
@@ -81,15 +80,14 @@ impl Facts {
         if let Some(idle) = self.idle.get()
             && !busy
         {
-            // It is full when somebody was told already.
-            let _ = idle.try_send(());
+            idle.tell_idle();
         }
     }
 
     /// From now on `idle` is told whenever nothing is open any more. What is so
     /// already is for the caller to look at, after this.
-    pub fn tell_when_idle(&self, idle: &Sender<()>) {
-        let _ = self.idle.set(idle.clone());
+    pub fn tell_when_idle(&self, idle: &Arc<Mailbox>) {
+        let _ = self.idle.set(Arc::clone(idle));
         fence(Ordering::SeqCst);
     }
 

@@ -28,6 +28,8 @@ pub enum Request {
         /// Hears that no session is left.
         done: Sender<()>,
     },
+    /// Nothing is left to do. What is still there is left to the end of the process.
+    Leave,
     /// What exists just now.
     Sessions {
         /// Gets them.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use fastrand::Rng;
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::is_well;
@@ -126,6 +127,19 @@ fn questions_without_end_cost_nothing() {
         scene.client.token_refresh("not a token\u{7f}");
     }
     is_well(&scene, "cat");
+}
+
+#[test]
+fn pings_without_end_leave_it_time_for_everybody_else() {
+    let scene = cat("hostile_pings").set("/runtime/log_level", json!("info")).start();
+    let pings = b"\x89\x00".repeat(2_000);
+    for _ in 0..50 {
+        scene.client.raw_bytes(&pings);
+    }
+    scene.signal(Signal::HUP);
+    scene.logged("configuration read again");
+    is_well(&scene, "cat");
+    assert!(scene.terminate().success());
 }
 
 #[test]

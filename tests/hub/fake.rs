@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use amurg_runtime::config::{self, HubUrl};
 use amurg_runtime::hub::outbox::{Entry, EntryKind, Lane};
 use amurg_runtime::hub::proxy::ProxySettings;
-use amurg_runtime::hub::{self, Hub, HubEvent, HubSettings, NoStore, Timing};
+use amurg_runtime::hub::{self, Heard, Hub, HubEvent, HubSettings, NoStore, Reader, Timing};
 use amurg_runtime::protocol::inbound::Inbound;
 use amurg_runtime::protocol::outbound::{self, Channel, Frame};
 use amurg_runtime::secret::Secret;
-use crossbeam_channel::{Receiver, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use rustix::event::{Timespec, poll};
 use serde_json::{Value, json};
 use socket2::SockRef;
 use tungstenite::handshake::server::{Request, Response};
@@ -179,10 +180,18 @@ pub fn settings(address: SocketAddr) -> HubSettings {
     }
 }
 
+/// What the link says.
+#[derive(Debug)]
+pub enum Event {
+    Registered { first: bool },
+    Message(Inbound),
+    Lost,
+}
+
 /// A running link and what it says.
 pub struct Runtime {
     pub hub: Hub,
-    pub events: Receiver<HubEvent>,
+    pub events: Receiver<Event>,
 }
 
 impl Runtime {
@@ -192,34 +201,32 @@ impl Runtime {
 
     pub fn with_total(settings: HubSettings, total: usize) -> Self {
         capture_log();
-        let (sender, events) = bounded(4);
-        let hub = hub::start(settings, sender, total).expect("threads");
+        let (told, link) = unbounded();
+        let ear = Arc::new(move |event| drop(told.send(event)));
+        let hub = hub::start(settings, ear, total).expect("threads");
+        let (sender, events) = unbounded();
+        let listener = move || link.iter().for_each(|event| listen(event, &sender));
+        thread::Builder::new().name("listener".into()).spawn(listener).expect("a thread");
         Self { hub, events }
     }
 
-    pub fn event(&self) -> HubEvent {
+    pub fn event(&self) -> Event {
         self.events.recv_timeout(LIMIT).expect("an event")
     }
 
     pub fn expect_registered(&self) {
-        assert!(matches!(self.event(), HubEvent::Registered { .. }));
+        assert!(matches!(self.event(), Event::Registered { .. }));
     }
 
     pub fn expect_lost(&self) {
-        assert!(matches!(self.event(), HubEvent::Lost));
+        assert!(matches!(self.event(), Event::Lost));
     }
 
     pub fn expect_message(&self) -> Inbound {
         match self.event() {
-            HubEvent::Message(message) => message,
+            Event::Message(message) => message,
             other => panic!("not a message: {other:?}"),
         }
-    }
-
-    /// Takes events as they come, for tests that do not look at them.
-    pub fn ignore_events(&self) {
-        let events = self.events.clone();
-        thread::spawn(move || for _ in events {});
     }
 
     pub fn lane(&self, session: &str) -> Lane {
@@ -235,6 +242,35 @@ impl Runtime {
             thread::sleep(Duration::from_millis(2));
         }
     }
+}
+
+/// Hands on what the link says, and what its connection says to its end. A test that
+/// is over hears no more of it.
+fn listen(event: HubEvent, heard: &Sender<Event>) {
+    let tell = |event| drop(heard.send(event));
+    match event {
+        HubEvent::Message(message) => tell(Event::Message(message)),
+        HubEvent::Registered { first, mut reader } => {
+            tell(Event::Registered { first });
+            loop {
+                match reader.read() {
+                    Heard::Message(message) => tell(Event::Message(message)),
+                    Heard::Aside => {}
+                    Heard::Nothing => wait(&mut reader),
+                    Heard::End => return tell(Event::Lost),
+                }
+            }
+        }
+    }
+}
+
+fn wait(reader: &mut Reader) {
+    let left = reader.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+    let left = left.map(|left| Timespec::try_from(left).expect("a second at most"));
+    let socket = reader.poll_fd().expect("it waits");
+    // Interrupted: the next read finds nothing.
+    let _ = poll(&mut [socket], left.as_ref());
+    reader.look_again();
 }
 
 pub fn output(session: &str, number: usize, padding: usize) -> Entry {

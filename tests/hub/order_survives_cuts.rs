@@ -44,7 +44,6 @@ fn twenty_resets_lose_nothing_and_repeat_little() {
     const EACH: usize = 3_000;
     let hub = FakeHub::new();
     let runtime = Runtime::start(settings(hub.address));
-    runtime.ignore_events();
     let confirmed = Arc::new(AtomicUsize::new(0));
     let speakers: Vec<_> = ["a", "b", "c"]
         .into_iter()
@@ -103,7 +102,6 @@ fn twenty_resets_lose_nothing_and_repeat_little() {
 fn what_was_unconfirmed_comes_again_before_anything_newer_with_the_same_id() {
     let hub = FakeHub::new();
     let runtime = Runtime::start(settings(hub.address));
-    runtime.ignore_events();
     let lane = runtime.lane("s");
     let mut peer = hub.registered();
     for number in 0..3 {
@@ -143,7 +141,6 @@ fn permission_requests_are_not_sent_twice() {
 fn a_poisonous_message_is_set_aside_and_everything_else_arrives() {
     let hub = FakeHub::new();
     let runtime = Runtime::start(settings(hub.address));
-    runtime.ignore_events();
     let lane = runtime.lane("s");
     for number in 0..4 {
         lane.send(output("s", number, 1));

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amurg_runtime::config::{Endpoint, Job, Limits, Profile, Program, Security};
 use amurg_runtime::hub::dial::Step;
 use amurg_runtime::hub::probe::{Extent, probe};
-use amurg_runtime::hub::{HubEvent, LinkState, TokenStore};
+use amurg_runtime::hub::{self, HubEvent, LinkState, TokenStore};
 use amurg_runtime::protocol::inbound::Inbound;
 use amurg_runtime::protocol::registration::Registration;
 use amurg_runtime::secret::Secret;
 use crossbeam_channel::{Sender, unbounded};
 use serde_json::json;
 
-use crate::fake::{FakeHub, LIMIT, Peer, Runtime, TOKEN, logged, number_of, output, settings};
+use crate::fake::{
+    Event, FakeHub, LIMIT, Peer, Runtime, TOKEN, logged, number_of, output, settings,
+};
 
 #[test]
 fn the_token_is_in_the_hello_and_in_the_header() {
@@ -39,7 +41,7 @@ fn nothing_is_sent_before_a_late_ack_and_what_came_before_it_is_handed_on() {
     peer.socket.get_ref().set_read_timeout(Some(LIMIT)).unwrap();
     assert_eq!(runtime.hub.status().state, LinkState::Connecting);
     peer.ack();
-    assert!(matches!(runtime.event(), HubEvent::Registered { first: true }));
+    assert!(matches!(runtime.event(), Event::Registered { first: true }));
     let Inbound::SessionCreate(create) = runtime.expect_message() else { panic!("not a session") };
     assert_eq!(create.session_id, "early");
     assert_eq!(number_of(&peer.read().unwrap()), 0);
@@ -150,7 +152,7 @@ fn changed_registrations_are_told_at_once_and_unchanged_settings_change_nothing(
     assert!(closed.join().unwrap().is_empty());
     peer.ack();
     runtime.expect_lost();
-    assert!(matches!(runtime.event(), HubEvent::Registered { first: false }));
+    assert!(matches!(runtime.event(), Event::Registered { first: false }));
     lane.send(output("s", 2, 1));
     assert_eq!(number_of(&peer.read().unwrap()), 2, "what was confirmed is not repeated");
 }
@@ -190,8 +192,7 @@ fn a_hub_that_closes_each_connection_at_once_makes_another_process_suspected() {
     settings.runtime_id = "superseded-runtime".into();
     settings.hub.reconnect_interval = Duration::from_millis(100);
     settings.hub.max_reconnect_delay = Duration::from_millis(100);
-    let runtime = Runtime::start(settings);
-    runtime.ignore_events();
+    let _runtime = Runtime::start(settings);
     for _ in 0..4 {
         drop(hub.registered());
     }
@@ -266,4 +267,21 @@ fn a_probe_tells_at_which_step_it_failed() {
     assert_eq!(probed.steps.last().map(|(step, _)| *step), Some(Step::Hello));
     let error = probed.outcome.unwrap_err().to_string();
     assert!(error.contains("refused the hello") && !error.contains(TOKEN), "{error}");
+}
+
+#[test]
+fn a_connection_that_nobody_reads_any_more_is_closed_and_made_anew() {
+    let fake = FakeHub::new();
+    let (told, heard) = unbounded();
+    let ear = Arc::new(move |event| drop(told.send(event)));
+    let hub = hub::start(settings(fake.address), ear, 1 << 20).expect("threads");
+    for round in 0..2 {
+        let peer = fake.registered();
+        let event = heard.recv_timeout(LIMIT).expect("a connection");
+        let HubEvent::Registered { first, reader } = event else { panic!("not a connection") };
+        assert_eq!(first, round == 0);
+        drop(reader);
+        assert!(peer.read_to_end().is_empty());
+    }
+    hub.shutdown(Instant::now() + LIMIT);
 }

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use amurg_runtime::hub::RedialTimes;
 use amurg_runtime::hub::outbox::EntryKind;
-use amurg_runtime::hub::{HubEvent, RedialTimes};
 use amurg_runtime::protocol::outbound::{self, Channel};
 use amurg_runtime::wake;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,7 +14,7 @@ use serde_json::json;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameSocket};
 
-use crate::fake::{FakeHub, LIMIT, Peer, Runtime, entry, number_of, output, settings};
+use crate::fake::{Event, FakeHub, LIMIT, Peer, Runtime, entry, number_of, output, settings};
 
 #[test]
 fn a_stalled_hub_is_still_heard_and_bounds_hold() {
@@ -129,8 +129,7 @@ fn after_a_boot_a_hub_that_never_pings_is_dialled_once_more() {
         put_off: Duration::ZERO,
         after_boot: Duration::MAX,
     };
-    let runtime = Runtime::start(settings);
-    runtime.ignore_events();
+    let _runtime = Runtime::start(settings);
     assert!(hub.registered().read_to_end().is_empty());
     let _again = hub.registered();
     assert!(!hub.is_dialled_within(Duration::from_millis(400)));
@@ -249,7 +248,7 @@ fn a_close_frame_without_a_close_ends_the_connection_too() {
     // `peer` stays open.
     runtime.expect_lost();
     let _next = hub.registered();
-    assert!(matches!(runtime.event(), HubEvent::Registered { first: false }));
+    assert!(matches!(runtime.event(), Event::Registered { first: false }));
     drop(peer);
 }
 

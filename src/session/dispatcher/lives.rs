@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use log::error;
 
-use super::{Dispatcher, Ended, Handle};
+use super::mailbox::{Ended, Happening};
+use super::{Dispatcher, Handle};
 use crate::config::Endpoint;
 use crate::logging::Quoted;
 use crate::protocol::inbound::{SessionCreate, UserMessage};
@@ -82,12 +83,12 @@ impl Dispatcher {
             runtime: Arc::clone(&self.runtime),
             shared: self.shared.clone(),
         });
-        let ended = self.ended.clone();
+        let mailbox = Arc::clone(&self.mailbox);
         let unread = Arc::clone(&args.events);
         let run = move || {
             let session_id = Arc::clone(&args.session_id);
             let unheard = worker::run(args);
-            let _ = ended.send(Ended { session_id, number, unheard });
+            mailbox.tell(Happening::Ended(Ended { session_id, number, unheard }));
         };
         let thread = threads::spawn(format!("session {number}"), run).map_err(|error| {
             error!("session refused session={} error={error}", Quoted(session_id));

@@ -1,13 +1,16 @@
 //! Takes what the hub says to the session it is for, and decides which
 //! sessions exist.
 //!
-//! One thread, one `select!`, one event type, one match. It never waits for a
-//! session: whatever is slow (a start, a write, a file) happens in that
-//! session's own thread. It does not know what an agent is. How sessions begin and
-//! end is in [`lives`], what changes their endpoints in [`configuration`].
+//! One thread, which reads the hub's connection itself ([`listening`]) and hears of
+//! everybody else through its [`mailbox`]. It never waits for a session: whatever is
+//! slow (a start, a write, a file) happens in that session's own thread. It does not
+//! know what an agent is. How sessions begin and end is in [`lives`], what changes
+//! their endpoints in [`configuration`].
 
 mod configuration;
+mod listening;
 mod lives;
+pub mod mailbox;
 mod overview;
 
 use std::collections::HashMap;
@@ -16,9 +19,10 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+use crossbeam_channel::Sender;
 use log::{debug, info, warn};
 
+use self::mailbox::{Happening, Mailbox};
 use super::admission::Admission;
 use super::event::{Ending, Event, Events, Inbox, Incoming};
 use super::output::SessionOutput;
@@ -29,23 +33,24 @@ use super::seen::History;
 use super::{notices, worker};
 use crate::config::{Config, Endpoint, Runtime};
 use crate::futexes;
-use crate::hub::HubEvent;
 use crate::hub::outbox::Outbox;
+use crate::hub::{HubEvent, Reader};
 use crate::logging::Quoted;
 use crate::protocol::inbound::{FileUpload, Inbound, UserMessage};
 use crate::protocol::outbound;
 use crate::resident::Settler;
 use crate::secret::Secret;
+use crate::wake::{WakeFd, Waker};
 use crate::watchdog::WatchdogHandle;
 
 /// What the dispatcher is made from.
 pub struct Args {
     /// Decided configuration.
     pub config: Config,
-    /// What the hub says.
-    pub hub: Receiver<HubEvent>,
-    /// What others ask.
-    pub requests: Receiver<Request>,
+    /// What others tell.
+    pub mailbox: Arc<Mailbox>,
+    /// What wakes it while it polls, and what it polls for that.
+    pub bell: (Waker, WakeFd),
     /// The way to the hub.
     pub outbox: Outbox,
     /// Where deadlines are armed.
@@ -69,10 +74,8 @@ struct Handle {
     thread: JoinHandle<()>,
 }
 
-/// Runs until a shutdown is complete.
+/// Runs until it is told to leave.
 pub fn run(args: Args) {
-    let (ended, ended_sessions) = unbounded();
-    let (idle, idle_sessions) = bounded(1);
     let endpoints = by_id(&args.config);
     futexes::make_room(args.config.runtime.max_sessions);
     let mut registry = Registry::default();
@@ -90,8 +93,8 @@ pub fn run(args: Args) {
         outbox: args.outbox,
         watchdog: args.watchdog,
         shared: args.shared,
-        ended,
-        idle,
+        mailbox: args.mailbox,
+        reader: None,
         token_refreshed: args.token_refreshed,
         link_changed: args.link_changed,
         draining: None,
@@ -99,33 +102,7 @@ pub fn run(args: Args) {
         settler: Settler::start(),
         totals: Totals::default(),
     };
-    while !dispatcher.finished() {
-        let event = select! {
-            recv(args.hub) -> event => event.map(Happening::Hub),
-            recv(args.requests) -> request => request.map(Happening::Asked),
-            recv(ended_sessions) -> ended => ended.map(Happening::Ended),
-            recv(idle_sessions) -> idle => idle.map(|()| Happening::Idle),
-        };
-        // A sender that is gone can only be the runtime's own end.
-        let Ok(event) = event else { break };
-        dispatcher.handle(event);
-    }
-}
-
-enum Happening {
-    Hub(HubEvent),
-    Asked(Request),
-    Ended(Ended),
-    /// While draining: a session has nothing open any more.
-    Idle,
-}
-
-/// A worker's last word.
-struct Ended {
-    session_id: Arc<str>,
-    number: u64,
-    /// What came too late for it: the session is made again for these.
-    unheard: Vec<Event>,
+    dispatcher.attend(args.bell);
 }
 
 struct Dispatcher {
@@ -144,8 +121,9 @@ struct Dispatcher {
     outbox: Outbox,
     watchdog: WatchdogHandle,
     shared: worker::Shared,
-    ended: Sender<Ended>,
-    idle: Sender<()>,
+    mailbox: Arc<Mailbox>,
+    /// While there is a connection.
+    reader: Option<Box<Reader>>,
     token_refreshed: Box<dyn Fn(Secret) + Send>,
     link_changed: Box<dyn Fn(bool) + Send>,
     draining: Option<Sender<()>>,
@@ -170,8 +148,8 @@ impl Dispatcher {
     fn handle(&mut self, event: Happening) {
         match event {
             Happening::Hub(HubEvent::Message(message)) => self.message(message),
-            Happening::Hub(HubEvent::Lost) => self.link_lost(),
-            Happening::Hub(HubEvent::Registered { first }) => {
+            Happening::Hub(HubEvent::Registered { first, reader }) => {
+                self.reader = Some(reader);
                 (self.link_changed)(true);
                 if first {
                     self.settle();
@@ -184,7 +162,8 @@ impl Dispatcher {
         if self.finished()
             && let Some(done) = &self.shutdown
         {
-            let _ = done.send(());
+            // Told once is enough.
+            let _ = done.try_send(());
         }
     }
 
@@ -334,7 +313,7 @@ impl Dispatcher {
             Request::Drain { done } => {
                 self.draining = Some(done);
                 for (_, live) in self.registry.iter() {
-                    live.facts.tell_when_idle(&self.idle);
+                    live.facts.tell_when_idle(&self.mailbox);
                 }
                 self.report_drained();
             }
@@ -347,6 +326,8 @@ impl Dispatcher {
                 }
                 self.shutdown = Some(done);
             }
+            // Whoever takes it out of the mailbox leaves.
+            Request::Leave => {}
             Request::Sessions { reply } => {
                 let _ = reply.send(overview::of(&self.registry, self.totals));
             }
