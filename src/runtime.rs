@@ -11,13 +11,14 @@
 //! other is their own business.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use log::{error, info, warn};
 
 use crate::agent::process::end;
@@ -132,12 +133,6 @@ impl Runtime {
         let (state, recovery) = open_state(&config, persistent)?;
         end_leftovers(&recovery, &launcher, &state);
         let files = open_files(&config.runtime)?;
-        let keeper = Keeper::start(files.clone())?;
-        let watchdog = Watchdog::start()?;
-        let means = Means::with_groups(launcher.bounds());
-        support::announce(&config.endpoints, Support::here(), means);
-        let workshop = Workshop::new(launcher, &config.hub_variables, files.clone());
-
         let bell = wake::pair()?;
         let mailbox = Arc::new(Mailbox::default());
         let ear = {
@@ -148,6 +143,13 @@ impl Runtime {
         let hub = crate::hub::start(settings, ear, config.runtime.max_buffered_bytes)?;
         let outbox = hub.outbox();
         close_what_was_open(&recovery, &outbox, &state, &config);
+
+        // The first dial is under way while the rest is made.
+        let keeper = Keeper::start(files.clone())?;
+        let watchdog = Watchdog::start()?;
+        let means = Means::with_groups(launcher.bounds());
+        support::announce(&config.endpoints, Support::here(), means);
+        let workshop = Workshop::new(launcher, &config.hub_variables, files.clone());
 
         let args = dispatcher::Args {
             mailbox: Arc::clone(&mailbox),
@@ -282,8 +284,7 @@ impl Runtime {
         let (done, all_closed) = bounded(1);
         self.ask(Request::Shutdown { done });
         self.workshop.close();
-        let all_closed = all_closed.recv_deadline(begun + SESSIONS).is_ok();
-        if !all_closed {
+        if all_closed.recv_deadline(begun + SESSIONS).is_err() {
             error!("some sessions did not end in time");
         }
         if !self.workshop.ended(begun + SESSIONS) {
@@ -295,9 +296,14 @@ impl Runtime {
             warn!("processes left behind count={}", swept.left);
         }
         // The dispatcher goes on reading until the connection is closed.
+        self.ask(Request::PassOver);
         let undelivered = self.hub.shutdown((begun + DELIVERY).max(Instant::now() + LAST_STEP));
-        self.mailbox.tell(Happening::Asked(Request::Leave));
-        if all_closed && self.dispatcher.join().is_err() {
+        let (left, leaving) = bounded::<Infallible>(0);
+        self.mailbox.tell(Happening::Asked(Request::Leave { left }));
+        // Nothing ever comes: it ends with the dispatcher.
+        if leaving.recv_deadline(Instant::now() + LAST_STEP) == Err(RecvTimeoutError::Timeout) {
+            error!("the dispatcher did not end in time");
+        } else if self.dispatcher.join().is_err() {
             error!("the dispatcher panicked");
         }
         let journal = self.state.journal();

@@ -12,7 +12,7 @@ mod system;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -27,6 +27,16 @@ pub struct WakeFd {
     polled: Arc<system::End>,
     /// Where the ends are two: that the last waker is gone is no wake-up.
     _waker: Waker,
+}
+
+/// How long a `poll` that ends at `deadline` may take; `None`: without end.
+pub fn time_left(deadline: Option<Instant>) -> Option<Timespec> {
+    timeout(deadline?.saturating_duration_since(Instant::now()))
+}
+
+/// `limit` as `poll` takes it. A wait too long for its type is as good as one without end.
+pub fn timeout(limit: Duration) -> Option<Timespec> {
+    Timespec::try_from(limit).ok()
 }
 
 /// Makes a connected pair.
@@ -64,11 +74,8 @@ impl WakeFd {
 
     /// The same, until `deadline` at the longest, where there is one.
     pub fn wait_until(&self, deadline: Option<Instant>) {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        // A wait too long for the type is as good as one without end.
-        let left = left.and_then(|left| Timespec::try_from(left).ok());
         // Interrupted, or short of memory: the caller looks, and waits again.
-        let _ = poll(&mut [PollFd::new(self, PollFlags::IN)], left.as_ref());
+        let _ = poll(&mut [PollFd::new(self, PollFlags::IN)], time_left(deadline).as_ref());
         self.drain();
     }
 }

@@ -10,8 +10,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::wake::timeout;
 
 /// How long one address may be alone in the race before the next one joins.
 const STAGGER: Duration = Duration::from_millis(250);
@@ -156,7 +158,7 @@ impl Race {
         let mut fds: Vec<PollFd<'_>> =
             self.running.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::OUT)).collect();
         // An interrupted or failed poll only makes the caller look again.
-        let _ = poll(&mut fds, Timespec::try_from(limit).ok().as_ref());
+        let _ = poll(&mut fds, timeout(limit).as_ref());
         let happened: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         let mut winner = None;
         let mut happened = happened.into_iter();

@@ -24,9 +24,15 @@ use super::socket::{Stream, Traffic, WouldBlock};
 /// each frame into this buffer once.
 pub const BATCH: usize = 128 * 1024;
 
+/// Bytes that are read at once: what puts a message together from many frames would go
+/// on for as long as the hub sends them.
+const PART: usize = 256 * 1024;
+
 /// A registered connection.
 pub struct Link {
     websocket: Mutex<WebSocket<Stream>>,
+    /// Held by the side that has `websocket` next.
+    next: Mutex<()>,
     tcp: Arc<TcpStream>,
     traffic: Arc<Traffic>,
     /// Which of the process's connections it is.
@@ -39,6 +45,7 @@ pub struct Link {
     awaits_pong: AtomicBool,
     /// Under TLS: a write waits for something to be read.
     write_waits: AtomicBool,
+    is_cut: AtomicBool,
 }
 
 /// What a read brought.
@@ -54,6 +61,8 @@ pub struct ReadStep {
 pub enum ReadOutcome {
     /// A message.
     Message(Message),
+    /// A part of one; there may be more at once.
+    Part,
     /// Nothing is there; poll for this.
     Wait(PollFlags),
     /// The WebSocket failed.
@@ -80,25 +89,32 @@ impl Link {
             tcp: Arc::clone(socket.tcp()),
             traffic: Arc::clone(socket.traffic()),
             websocket: Mutex::new(websocket),
+            next: Mutex::new(()),
             generation,
             pongs: Pongs::default(),
             since: Instant::now(),
             heard: AtomicU64::new(0),
             awaits_pong: AtomicBool::new(false),
             write_waits: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, WebSocket<Stream>> {
+        // Without a turn, a side that comes again at once keeps the other one out.
+        let turn = self.next.lock();
         // A panic ends the process; until then there is nothing to protect.
-        self.websocket.lock().unwrap_or_else(PoisonError::into_inner)
+        let websocket = self.websocket.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(turn);
+        websocket
     }
 
-    /// Reads one message, if one is there.
+    /// Reads one message, if one is there, or a part of it.
     pub fn read(&self) -> ReadStep {
         let before = self.traffic.received.load(Ordering::Relaxed);
         let mut websocket = self.lock();
         websocket.get_mut().socket_mut().take_would_block();
+        websocket.get_mut().socket_mut().allow(PART);
         let read = websocket.read();
         let would_block = websocket.get_mut().socket_mut().take_would_block();
         drop(websocket);
@@ -110,6 +126,11 @@ impl Link {
         }
         let outcome = match read {
             Ok(message) => ReadOutcome::Message(message),
+            Err(Error::Io(error))
+                if error.kind() == ErrorKind::WouldBlock && would_block.paused =>
+            {
+                ReadOutcome::Part
+            }
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
                 // Under TLS a read may have to write first.
                 let writes = would_block.write && !would_block.read;
@@ -141,7 +162,7 @@ impl Link {
         let mut websocket = self.lock();
         websocket.get_mut().socket_mut().take_would_block();
         let outcome = act(&mut websocket);
-        let WouldBlock { read, write } = websocket.get_mut().socket_mut().take_would_block();
+        let WouldBlock { read, write, .. } = websocket.get_mut().socket_mut().take_would_block();
         // Set before the lock is let go: the reader cannot have read it away.
         self.write_waits.store(read && !write, Ordering::SeqCst);
         match outcome {
@@ -169,9 +190,16 @@ impl Link {
         websocket.get_mut().finish();
     }
 
-    /// Ends the connection in both directions, now. What has arrived can still be read.
+    /// Ends the connection in both directions, now. What has arrived can still be read;
+    /// so can what a hub goes on sending, for which the system waits until it is closed.
     pub fn cut(&self) {
+        self.is_cut.store(true, Ordering::SeqCst);
         let _ = self.tcp.shutdown(Shutdown::Both);
+    }
+
+    /// Whether it was ended from this side.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::SeqCst)
     }
 
     /// The socket, for options that change during its life.

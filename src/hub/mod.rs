@@ -52,6 +52,8 @@ mod upgrade;
 mod window;
 mod writer;
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -95,8 +97,24 @@ pub enum HubEvent {
         /// What the hub says from now on.
         reader: Box<Reader>,
     },
-    /// The hub said something although it did not take the registration.
-    Message(Inbound),
+    /// What a hub said before a registration that came to nothing.
+    Early(Early),
+}
+
+/// Messages of a connection that came to nothing, oldest first. The next one is not
+/// made before this is dropped, so that they do not pile up.
+#[derive(Debug)]
+pub struct Early {
+    messages: VecDeque<Inbound>,
+    _unheard: Sender<Infallible>,
+}
+
+impl Iterator for Early {
+    type Item = Inbound;
+
+    fn next(&mut self) -> Option<Inbound> {
+        self.messages.pop_front()
+    }
 }
 
 /// Whoever handles messages. Called from the link's threads; must not block.

@@ -28,6 +28,9 @@ use crate::protocol::inbound::{self, Inbound};
 /// How long a hub may take to end a connection after it said so.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
+/// How long what has arrived may take to be read, once the connection was cut.
+const REST: Duration = Duration::from_millis(200);
+
 /// Code and reason of a close frame, where it has them.
 type Farewell = Option<(u16, String)>;
 
@@ -43,7 +46,7 @@ pub struct Reader {
     /// What to poll for before the next read; nothing: read at once.
     waits_for: Option<PollFlags>,
     farewell: Option<Farewell>,
-    /// When the hub has had its moment after the farewell.
+    /// When the hub has had its moment after the farewell, or the rest its time.
     until: Option<Instant>,
     ended: bool,
 }
@@ -53,7 +56,7 @@ pub struct Reader {
 pub enum Heard {
     /// A message.
     Message(Inbound),
-    /// Something that is for nobody but the link.
+    /// Something that is for nobody but the link, or a part of a message.
     Aside,
     /// Nothing is there any more: wait for what [`Reader::poll_fd`] says.
     Nothing,
@@ -81,12 +84,19 @@ impl Reader {
         }
     }
 
-    /// Reads one message, if one is there. Never blocks.
+    /// Reads one message, if one is there. Never blocks, and reads a part of one at most.
     pub fn read(&mut self) -> Heard {
         if let Some(message) = self.early.pop_front() {
             return Heard::Message(message);
         }
         self.waits_for = None;
+        if self.link.is_cut() && self.until.is_none() {
+            self.until = Some(Instant::now() + REST);
+        }
+        if self.until.is_some_and(|until| until <= Instant::now()) {
+            let farewell = self.farewell.take().unwrap_or_default();
+            return self.end(LinkEnd::Closed(farewell));
+        }
         let step = self.link.read();
         if step.needs_flush {
             self.tell(LinkCommand::Flush { generation: self.link.generation });
@@ -100,10 +110,7 @@ impl Reader {
                 Heard::Aside
             }
             ReadOutcome::Message(message) => self.hear(message),
-            ReadOutcome::Wait(_) if self.until.is_some_and(|until| until <= Instant::now()) => {
-                let farewell = self.farewell.take().unwrap_or_default();
-                self.end(LinkEnd::Closed(farewell))
-            }
+            ReadOutcome::Part => Heard::Aside,
             ReadOutcome::Wait(flags) => {
                 self.waits_for = Some(flags);
                 Heard::Nothing
@@ -184,6 +191,8 @@ impl Reader {
 
     fn end(&mut self, end: LinkEnd) -> Heard {
         self.ended = true;
+        // Closed for the hub before anybody can think of the next one.
+        self.link.cut();
         self.tell(LinkCommand::ReaderEnded { generation: self.link.generation, end });
         Heard::End
     }
@@ -196,7 +205,6 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         if !self.ended {
-            self.link.cut();
             self.end(LinkEnd::Planned);
         }
     }

@@ -44,6 +44,8 @@ pub struct Socket {
     would_block: WouldBlock,
     /// The last read took all there was, so that the next would only be told so.
     drained: bool,
+    /// Once nothing blocks: bytes that may be read before a pause.
+    allowance: usize,
 }
 
 /// Directions in which the last operations would have blocked.
@@ -53,6 +55,8 @@ pub struct WouldBlock {
     pub read: bool,
     /// No room was there to write.
     pub write: bool,
+    /// What was allowed is read; there may be more.
+    pub paused: bool,
 }
 
 impl Socket {
@@ -65,6 +69,7 @@ impl Socket {
             traffic,
             would_block: WouldBlock::default(),
             drained: false,
+            allowance: 0,
         }
     }
 
@@ -99,6 +104,12 @@ impl Socket {
         std::mem::take(&mut self.would_block)
     }
 
+    /// Lets `bytes` be read. Then a read says `WouldBlock`, whatever is there: whoever
+    /// puts messages together from it would go on for as long as the other side sends.
+    pub fn allow(&mut self, bytes: usize) {
+        self.allowance = bytes;
+    }
+
     /// Time left of the deadline; `None` when nothing may block.
     fn remaining(&self) -> io::Result<Option<Duration>> {
         let Some(deadline) = self.deadline else { return Ok(None) };
@@ -125,6 +136,11 @@ impl Read for Socket {
             self.would_block.read = true;
             return Err(ErrorKind::WouldBlock.into());
         }
+        let nonblocking = self.deadline.is_none();
+        if nonblocking && self.allowance == 0 {
+            self.would_block.paused = true;
+            return Err(ErrorKind::WouldBlock.into());
+        }
         loop {
             if let Some(left) = self.remaining()? {
                 self.tcp.set_read_timeout(Some(left))?;
@@ -132,7 +148,7 @@ impl Read for Socket {
             match (&*self.tcp).read(buffer) {
                 Ok(count) => {
                     self.traffic.received.fetch_add(count as u64, Ordering::Relaxed);
-                    let nonblocking = self.deadline.is_none();
+                    self.allowance = self.allowance.saturating_sub(count);
                     self.drained = nonblocking && (1..buffer.len()).contains(&count);
                     return Ok(count);
                 }
@@ -330,10 +346,11 @@ mod tests {
         let (near, mut far) = pair();
         let mut socket = Socket::new(near, Instant::now() + Duration::from_secs(5), Arc::default());
         socket.set_nonblocking().unwrap();
+        socket.allow(100);
         assert_eq!(socket.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
-        assert_eq!(socket.take_would_block(), WouldBlock { read: true, write: false });
+        assert_eq!(socket.take_would_block(), WouldBlock { read: true, ..WouldBlock::default() });
         while socket.write(&[0; 8 * 1024]).is_ok() {}
-        assert_eq!(socket.take_would_block(), WouldBlock { read: false, write: true });
+        assert_eq!(socket.take_would_block(), WouldBlock { write: true, ..WouldBlock::default() });
         assert_eq!(socket.take_would_block(), WouldBlock::default());
         far.write_all(b"12345").unwrap();
         let sent = socket.traffic().sent.load(Ordering::Relaxed);
@@ -351,10 +368,11 @@ mod tests {
         far.write_all(b"1234567890").unwrap();
         assert_eq!(socket.read(&mut buffer).unwrap(), 8, "a blocking one goes on");
         socket.set_nonblocking().unwrap();
+        socket.allow(100);
         assert_eq!(socket.read(&mut buffer).unwrap(), 2);
         far.write_all(b"more").unwrap();
         assert_eq!(socket.read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
-        assert_eq!(socket.take_would_block(), WouldBlock { read: true, write: false });
+        assert_eq!(socket.take_would_block(), WouldBlock { read: true, ..WouldBlock::default() });
         let wait = |socket: &Socket| poll(&mut [PollFd::new(socket.tcp(), PollFlags::IN)], None);
         wait(&socket).unwrap();
         assert_eq!(socket.read(&mut buffer).unwrap(), 4);
@@ -362,6 +380,24 @@ mod tests {
         assert_eq!(socket.read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
         wait(&socket).unwrap();
         assert_eq!(socket.read(&mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_read_at_once_is_bounded() {
+        let (near, mut far) = pair();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut socket = Socket::new(near, deadline, Arc::default());
+        far.write_all(&[7; 64]).unwrap();
+        assert_eq!(socket.read(&mut [0; 8]).unwrap(), 8, "a blocking one needs no leave");
+        socket.set_nonblocking().unwrap();
+        for _ in 0..2 {
+            socket.allow(10);
+            assert_eq!(socket.read(&mut [0; 8]).unwrap(), 8);
+            assert_eq!(socket.read(&mut [0; 8]).unwrap(), 8);
+            assert_eq!(socket.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+            let paused = WouldBlock { paused: true, ..WouldBlock::default() };
+            assert_eq!(socket.take_would_block(), paused);
+        }
     }
 
     #[test]

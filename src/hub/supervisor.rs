@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{error, info, warn};
 
 use super::backoff::Backoff;
@@ -32,8 +32,9 @@ use super::redial::{Redials, Verdict};
 use super::status::{LinkState, Shared};
 use super::window::Undelivered;
 use super::writer::{LinkCommand, WriterEvent};
-use super::{Ear, HubEvent, HubSettings};
+use super::{Ear, Early, HubEvent, HubSettings};
 use crate::logging::Quoted;
+use crate::protocol::inbound::Inbound;
 use crate::receive::receive_until;
 use crate::secret::Secret;
 use crate::threads;
@@ -43,6 +44,9 @@ const MOST_DIALS: usize = 4;
 
 /// Beyond the limits of its steps, how long a dial may take to resolve names.
 const RESOLVER_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a dial that failed waits until what the hub said all the same is handled.
+const UNHEARD_LIMIT: Duration = Duration::from_secs(30);
 
 /// Until the writer has looked whether anything is pending.
 const A_MOMENT: Duration = Duration::from_millis(20);
@@ -234,9 +238,7 @@ impl Supervisor {
         dials.fetch_add(1, Ordering::SeqCst);
         let begun = threads::spawn_large("hub-dial", move || {
             let outcome = dial::dial(&plan, &called_off).map(Box::new).map_err(|failure| {
-                for message in failure.early {
-                    ear(HubEvent::Message(message));
-                }
+                hand_on(failure.early, &ear);
                 failure.error
             });
             dials.fetch_sub(1, Ordering::SeqCst);
@@ -425,4 +427,16 @@ impl Supervisor {
     fn tell_writer(&self, command: LinkCommand) {
         self.writer.tell(Command::Link(command));
     }
+}
+
+/// Hands on what the hub said on a connection that came to nothing, and waits until
+/// that is handled.
+fn hand_on(messages: Vec<Inbound>, ear: &Ear) {
+    if messages.is_empty() {
+        return;
+    }
+    let (unheard, heard) = bounded(0);
+    ear(HubEvent::Early(Early { messages: messages.into(), _unheard: unheard }));
+    // Nothing ever comes: it ends with the messages.
+    let _ = heard.recv_timeout(UNHEARD_LIMIT);
 }

@@ -1,5 +1,6 @@
 //! What the rest of the runtime may ask of the dispatcher, and what it hears of sessions.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,8 +29,13 @@ pub enum Request {
         /// Hears that no session is left.
         done: Sender<()>,
     },
+    /// What the hub says from now on is for nobody; its pongs still count.
+    PassOver,
     /// Nothing is left to do. What is still there is left to the end of the process.
-    Leave,
+    Leave {
+        /// Dropped when it has left.
+        left: Sender<Infallible>,
+    },
     /// What exists just now.
     Sessions {
         /// Gets them.

@@ -249,7 +249,7 @@ impl Runtime {
 fn listen(event: HubEvent, heard: &Sender<Event>) {
     let tell = |event| drop(heard.send(event));
     match event {
-        HubEvent::Message(message) => tell(Event::Message(message)),
+        HubEvent::Early(early) => early.map(Event::Message).for_each(tell),
         HubEvent::Registered { first, mut reader } => {
             tell(Event::Registered { first });
             loop {

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use ureq::http::StatusCode;
 
 use super::client::Client;
@@ -210,7 +209,7 @@ impl Runner {
                 Answer::Body => self.stream.due(),
                 Answer::Error { until, .. } => Some(*until),
             };
-            sleep(&self.wake, deadline);
+            self.wake.wait_until(deadline);
         }
     }
 
@@ -265,13 +264,4 @@ impl Runner {
         let colon = if start.is_empty() { "" } else { ": " };
         format!("HTTP {status} from {}{colon}{start}", self.url)
     }
-}
-
-/// Waits until woken or until the deadline.
-fn sleep(wake: &WakeFd, deadline: Option<Instant>) {
-    let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-    let left = left.and_then(|left| Timespec::try_from(left).ok());
-    // A signal or an error merely makes the loop look again.
-    let _ = poll(&mut [PollFd::new(wake, PollFlags::IN)], left.as_ref());
-    wake.drain();
 }

@@ -1,20 +1,19 @@
 //! How the dispatcher waits: for the hub's connection and for its mailbox at once.
-//! Between two messages of the hub, each of which can be 32 MiB, it looks into the
+//! After each message of the hub, or each part of a large one, it looks into the
 //! mailbox; after so many of that, at the connection.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::Dispatcher;
 use super::mailbox::{Happening, Mailbox};
 use crate::hub::{Heard, Reader};
 use crate::receive::Nap;
 use crate::session::requests::Request;
-use crate::wake::{WakeFd, Waker};
+use crate::wake::{WakeFd, Waker, time_left};
 
-/// So much is taken out of the mailbox before the hub has its turn.
+/// So much is taken out of the mailbox before it is the hub's turn.
 const AT_ONCE: usize = 64;
 
 impl Dispatcher {
@@ -25,8 +24,15 @@ impl Dispatcher {
         let nothing_came = || mailbox.is_empty();
         let nap = Nap::new(&attention, &nothing_came);
         while self.hear(&mailbox) {
-            if self.listen() {
-                nap.take(|| wait(&bell, self.reader.as_deref_mut()));
+            if !self.listen() {
+                continue;
+            }
+            let waited = nap.take(|| wait(&bell, self.reader.as_deref_mut()));
+            // A mailbox that is never empty must not keep the hub from its turn.
+            if waited.is_none()
+                && let Some(reader) = &mut self.reader
+            {
+                reader.look_again();
             }
         }
     }
@@ -36,7 +42,7 @@ impl Dispatcher {
         for _ in 0..AT_ONCE {
             match mailbox.pop() {
                 None => break,
-                Some(Happening::Asked(Request::Leave)) => return false,
+                Some(Happening::Asked(Request::Leave { left: _left })) => return false,
                 Some(happening) => self.handle(happening),
             }
         }
@@ -45,13 +51,19 @@ impl Dispatcher {
 
     /// Reads one thing that the hub has said. Whether nothing more is there.
     fn listen(&mut self) -> bool {
+        if let Some(early) = &mut self.early {
+            match early.next() {
+                Some(message) if !self.passes_over => self.message(message),
+                _ => self.early = None,
+            }
+            return false;
+        }
         let Some(reader) = &mut self.reader else { return true };
         if reader.poll_fd().is_some() {
             return true;
         }
         match reader.read() {
-            // When everything is closed, it is read for the pongs alone.
-            Heard::Message(message) if !self.finished() => self.message(message),
+            Heard::Message(message) if !self.passes_over => self.message(message),
             Heard::Message(_) | Heard::Aside => {}
             Heard::Nothing => return true,
             Heard::End => {
@@ -66,9 +78,7 @@ impl Dispatcher {
 /// Waits until the bell rings, or the connection has something, or has had its time.
 fn wait(bell: &WakeFd, reader: Option<&mut Reader>) {
     let Some(reader) = reader else { return bell.wait() };
-    let left = reader.deadline().map(|at| at.saturating_duration_since(Instant::now()));
-    // A wait too long for the type is as good as one without end.
-    let left = left.and_then(|left| Timespec::try_from(left).ok());
+    let left = time_left(reader.deadline());
     let Some(connection) = reader.poll_fd() else { return };
     let mut fds = [PollFd::new(bell, PollFlags::IN), connection];
     // Interrupted, or short of memory: the connection is looked at, and waited for again.

@@ -1,12 +1,12 @@
 //! What the dispatcher hears of everybody but the hub's connection, which it reads itself.
 //!
-//! Nobody waits here: what a hub can cause is little (what it said before it refused
-//! a registration), and of sessions there is one word each. It knows nothing of what is
-//! done about it.
+//! Nobody who puts something in waits, and there is no bound but this: the link has one
+//! connection at a time, a session one last word, and who asks waits for the answer. It
+//! knows nothing of what is done about it.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use crate::hub::HubEvent;
 use crate::queue::Queue;
@@ -61,8 +61,10 @@ impl Mailbox {
     pub(super) fn pop(&self) -> Option<Happening> {
         let happening = self.happenings.pop();
         if let Some(Happening::Idle) = happening {
-            // Whoever is idle from now on says so again.
+            // Whoever is idle from now on says so again; the others are seen to be. See
+            // `Facts::show_busy`.
             self.idle.store(false, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
         }
         happening
     }

@@ -34,7 +34,7 @@ use super::{notices, worker};
 use crate::config::{Config, Endpoint, Runtime};
 use crate::futexes;
 use crate::hub::outbox::Outbox;
-use crate::hub::{HubEvent, Reader};
+use crate::hub::{Early, HubEvent, Reader};
 use crate::logging::Quoted;
 use crate::protocol::inbound::{FileUpload, Inbound, UserMessage};
 use crate::protocol::outbound;
@@ -95,6 +95,8 @@ pub fn run(args: Args) {
         shared: args.shared,
         mailbox: args.mailbox,
         reader: None,
+        early: None,
+        passes_over: false,
         token_refreshed: args.token_refreshed,
         link_changed: args.link_changed,
         draining: None,
@@ -124,6 +126,10 @@ struct Dispatcher {
     mailbox: Arc<Mailbox>,
     /// While there is a connection.
     reader: Option<Box<Reader>>,
+    /// What was said on one that came to nothing, and is not handled yet.
+    early: Option<Early>,
+    /// Nobody is here any more whom the hub could say something.
+    passes_over: bool,
     token_refreshed: Box<dyn Fn(Secret) + Send>,
     link_changed: Box<dyn Fn(bool) + Send>,
     draining: Option<Sender<()>>,
@@ -147,7 +153,10 @@ impl Dispatcher {
 
     fn handle(&mut self, event: Happening) {
         match event {
-            Happening::Hub(HubEvent::Message(message)) => self.message(message),
+            Happening::Hub(HubEvent::Early(early)) => {
+                let before = self.early.replace(early);
+                before.into_iter().flatten().for_each(|message| self.message(message));
+            }
             Happening::Hub(HubEvent::Registered { first, reader }) => {
                 self.reader = Some(reader);
                 (self.link_changed)(true);
@@ -326,8 +335,9 @@ impl Dispatcher {
                 }
                 self.shutdown = Some(done);
             }
+            Request::PassOver => self.passes_over = true,
             // Whoever takes it out of the mailbox leaves.
-            Request::Leave => {}
+            Request::Leave { .. } => {}
             Request::Sessions { reply } => {
                 let _ = reply.send(overview::of(&self.registry, self.totals));
             }

@@ -11,7 +11,7 @@ use super::end::Ending;
 use super::family::Family;
 use super::stdin::Stdin;
 use crate::agent::process::stream::{READ, Read, Ready, Stream, Wanted};
-use crate::wake::WakeFd;
+use crate::wake::{WakeFd, timeout};
 
 /// Memory for the first read after a pause, at least, and beyond what is there.
 /// Most answers are short, and hundreds of sessions that say a word at once need
@@ -129,8 +129,7 @@ impl Pipes {
         polled.extend(backlog.map(|end| PollFd::from_borrowed_fd(end, PollFlags::OUT)));
         polled.extend(outputs.iter().flatten().copied().map(readable));
         polled.extend(ending.into_iter().flat_map(Ending::fds).map(readable));
-        // A wait too long for the type is as good as one without end.
-        let limit = wanted.limit.and_then(|limit| Timespec::try_from(limit).ok());
+        let limit = wanted.limit.and_then(timeout);
         if poll(&mut polled, limit.as_ref()).is_err() {
             // EINTR, a wake-up for nothing: the other errors of poll are a bad
             // pointer and more descriptors than one may have.

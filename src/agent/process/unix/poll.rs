@@ -4,8 +4,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
+
+use crate::wake::time_left;
 
 /// Waits for `events` (or the other side's end) on `fd`; `false`: `deadline` came first.
 pub(super) fn ready(
@@ -19,9 +21,7 @@ pub(super) fn ready(
 /// Waits for any of `fds`; `false`: `deadline` came first.
 pub(super) fn any(fds: &mut [PollFd<'_>], deadline: Instant) -> rustix::io::Result<bool> {
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        // A wait too long for the type is as good as one without end.
-        let left = Timespec::try_from(left).ok();
+        let left = time_left(Some(deadline));
         match rustix::event::poll(fds, left.as_ref()) {
             Err(Errno::INTR) => {}
             other => return other.map(|count| count > 0),

@@ -15,7 +15,7 @@ use super::family::Family;
 use super::stdin::Stdin;
 use crate::agent::process::stream::{Read, Ready, Stream, Wanted};
 use crate::threads;
-use crate::wake::{WakeFd, Waker};
+use crate::wake::{WakeFd, Waker, timeout};
 
 /// How much is read at once: the thread keeps a buffer of this size.
 const PIECE: usize = 16 * 1024;
@@ -127,8 +127,7 @@ impl Pipes {
         let limit = if wanted.output && self.readable().contains(&true) {
             Some(now)
         } else {
-            // A wait too long for the type is as good as one without end.
-            wanted.limit.and_then(|limit| Timespec::try_from(limit).ok())
+            wanted.limit.and_then(timeout)
         };
         let woken = poll(&mut [PollFd::new(wake, PollFlags::IN)], limit.as_ref()) == Ok(1);
         let readable = if wanted.output { self.readable() } else { [false; 2] };
