@@ -28,8 +28,9 @@ use crate::protocol::inbound::{self, Inbound};
 /// How long a hub may take to end a connection after it said so.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
-/// How long what has arrived may take to be read, once the connection was cut.
-const REST: Duration = Duration::from_millis(200);
+/// How long what has arrived may take to be handled, once the connection was cut. It is
+/// less than what a socket holds; but a hub may go on sending for ever.
+const REST: Duration = Duration::from_secs(2);
 
 /// Code and reason of a close frame, where it has them.
 type Farewell = Option<(u16, String)>;
