@@ -48,7 +48,7 @@ impl Scale {
         runs: 3,
         sessions: 100,
         idle: Duration::from_secs(5),
-        settle: Duration::from_secs(1),
+        settle: Duration::from_secs(2),
         many: 300,
         busy: 50,
         rounds: 10,
