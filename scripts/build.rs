@@ -27,7 +27,9 @@ fn main() {
             println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
         }
         // Tried where it is: what the archive itself needs is another matter elsewhere.
-        if let Some(directory) = unwinder().filter(|_| target.starts_with("x86_64-")) {
+        if target.starts_with("x86_64-")
+            && let Some(directory) = unwinder()
+        {
             // One library less to be there and to be loaded: a twentieth of that time.
             println!("cargo:rustc-link-search=native={}", directory.display());
             println!("cargo:rustc-link-lib=static:-bundle=gcc_eh");
@@ -38,7 +40,8 @@ fn main() {
 /// Where the compiler has its unwinder as an archive; `libgcc_s` has the same to be loaded.
 fn unwinder() -> Option<PathBuf> {
     let archive = PathBuf::from(said(Command::new("cc").arg("-print-file-name=libgcc_eh.a"))?);
-    archive.exists().then(|| archive.parent().map(Path::to_owned))?
+    let directory = archive.parent().filter(|_| archive.exists())?;
+    Some(directory.to_owned())
 }
 
 /// Whether this machine's loader knows `DT_RELR`: glibc does since 2.36.

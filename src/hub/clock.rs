@@ -18,6 +18,8 @@ use rustix::time::{
     timerfd_create, timerfd_settime,
 };
 
+use crate::wake::timeout;
+
 /// Deadlines nearer than this are a `poll` timeout.
 const NEAR: Duration = Duration::from_secs(2);
 
@@ -59,7 +61,7 @@ impl Alarm {
     pub fn set(&mut self, deadline: Option<Instant>, now: Instant) -> Option<Timespec> {
         let left = deadline?.saturating_duration_since(now);
         if left < NEAR {
-            return Timespec::try_from(left).ok();
+            return timeout(left);
         }
         self.set_far(now + left, now)
     }
@@ -69,7 +71,7 @@ impl Alarm {
         if self.set_to.is_some_and(|set_to| set_to <= deadline) {
             return None;
         }
-        let left = Timespec::try_from(deadline.saturating_duration_since(now)).ok()?;
+        let left = timeout(deadline.saturating_duration_since(now))?;
         let never_again = Timespec { tv_sec: 0, tv_nsec: 0 };
         let time = Itimerspec { it_interval: never_again, it_value: left };
         match timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &time) {
@@ -84,7 +86,7 @@ impl Alarm {
 
     #[cfg(not(target_os = "linux"))]
     fn set_far(&mut self, deadline: Instant, now: Instant) -> Option<Timespec> {
-        Timespec::try_from(deadline.saturating_duration_since(now)).ok()
+        timeout(deadline.saturating_duration_since(now))
     }
 
     /// What to poll for readability, where there is something.

@@ -14,8 +14,9 @@ use amurg_runtime::hub::{self, Heard, Hub, HubEvent, HubSettings, NoStore, Reade
 use amurg_runtime::protocol::inbound::Inbound;
 use amurg_runtime::protocol::outbound::{self, Channel, Frame};
 use amurg_runtime::secret::Secret;
+use amurg_runtime::wake::time_left;
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use rustix::event::{Timespec, poll};
+use rustix::event::poll;
 use serde_json::{Value, json};
 use socket2::SockRef;
 use tungstenite::handshake::server::{Request, Response};
@@ -200,10 +201,7 @@ impl Runtime {
     }
 
     pub fn with_total(settings: HubSettings, total: usize) -> Self {
-        capture_log();
-        let (told, link) = unbounded();
-        let ear = Arc::new(move |event| drop(told.send(event)));
-        let hub = hub::start(settings, ear, total).expect("threads");
+        let (hub, link) = unread(settings, total);
         let (sender, events) = unbounded();
         let listener = move || link.iter().for_each(|event| listen(event, &sender));
         thread::Builder::new().name("listener".into()).spawn(listener).expect("a thread");
@@ -244,6 +242,14 @@ impl Runtime {
     }
 }
 
+/// A running link whose connections nobody reads, and what it says.
+pub fn unread(settings: HubSettings, total: usize) -> (Hub, Receiver<HubEvent>) {
+    capture_log();
+    let (told, said) = unbounded();
+    let ear = Arc::new(move |event| drop(told.send(event)));
+    (hub::start(settings, ear, total).expect("threads"), said)
+}
+
 /// Hands on what the link says, and what its connection says to its end. A test that
 /// is over hears no more of it.
 fn listen(event: HubEvent, heard: &Sender<Event>) {
@@ -265,8 +271,7 @@ fn listen(event: HubEvent, heard: &Sender<Event>) {
 }
 
 fn wait(reader: &mut Reader) {
-    let left = reader.deadline().map(|at| at.saturating_duration_since(Instant::now()));
-    let left = left.map(|left| Timespec::try_from(left).expect("a second at most"));
+    let left = time_left(reader.deadline());
     let socket = reader.poll_fd().expect("it waits");
     // Interrupted: the next read finds nothing.
     let _ = poll(&mut [socket], left.as_ref());

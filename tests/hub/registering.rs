@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use amurg_runtime::config::{Endpoint, Job, Limits, Profile, Program, Security};
 use amurg_runtime::hub::dial::Step;
 use amurg_runtime::hub::probe::{Extent, probe};
-use amurg_runtime::hub::{self, HubEvent, LinkState, TokenStore};
+use amurg_runtime::hub::{HubEvent, LinkState, TokenStore};
 use amurg_runtime::protocol::inbound::Inbound;
 use amurg_runtime::protocol::registration::Registration;
 use amurg_runtime::secret::Secret;
@@ -15,7 +15,7 @@ use crossbeam_channel::{Sender, unbounded};
 use serde_json::json;
 
 use crate::fake::{
-    Event, FakeHub, LIMIT, Peer, Runtime, TOKEN, logged, number_of, output, settings,
+    Event, FakeHub, LIMIT, Peer, Runtime, TOKEN, logged, number_of, output, settings, unread,
 };
 
 #[test]
@@ -272,12 +272,10 @@ fn a_probe_tells_at_which_step_it_failed() {
 #[test]
 fn a_connection_that_nobody_reads_any_more_is_closed_and_made_anew() {
     let fake = FakeHub::new();
-    let (told, heard) = unbounded();
-    let ear = Arc::new(move |event| drop(told.send(event)));
-    let hub = hub::start(settings(fake.address), ear, 1 << 20).expect("threads");
+    let (hub, said) = unread(settings(fake.address), 1 << 20);
     for round in 0..2 {
         let peer = fake.registered();
-        let event = heard.recv_timeout(LIMIT).expect("a connection");
+        let event = said.recv_timeout(LIMIT).expect("a connection");
         let HubEvent::Registered { first, reader } = event else { panic!("not a connection") };
         assert_eq!(first, round == 0);
         drop(reader);

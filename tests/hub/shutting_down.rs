@@ -2,14 +2,10 @@
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use amurg_runtime::hub;
-use crossbeam_channel::unbounded;
-
-use crate::fake::{FakeHub, LIMIT, Runtime, number_of, output, settings};
+use crate::fake::{FakeHub, LIMIT, Runtime, number_of, output, settings, unread};
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -125,11 +121,9 @@ fn a_hub_that_comes_back_in_time_still_gets_everything() {
 #[test]
 fn a_connection_that_nobody_reads_does_not_hold_it_up() {
     let fake = FakeHub::new();
-    let (told, heard) = unbounded();
-    let ear = Arc::new(move |event| drop(told.send(event)));
-    let hub = hub::start(settings(fake.address), ear, 1 << 20).expect("threads");
+    let (hub, said) = unread(settings(fake.address), 1 << 20);
     let reading = thread::spawn(move || fake.registered().read_to_end().len());
-    let _unread = heard.recv_timeout(LIMIT).expect("a connection");
+    let _unread = said.recv_timeout(LIMIT).expect("a connection");
     hub.outbox().lane("s".into(), 1 << 20).send(output("s", 0, 1));
     let start = Instant::now();
     assert_eq!(hub.shutdown(start + SOON).entries, 1, "no pong was read");

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::Dispatcher;
-use super::mailbox::{Happening, Mailbox};
+use super::mailbox::Mailbox;
 use crate::hub::{Heard, Reader};
 use crate::receive::Nap;
-use crate::session::requests::Request;
 use crate::wake::{WakeFd, Waker, time_left};
 
 /// So much is taken out of the mailbox before it is the hub's turn.
@@ -23,7 +22,11 @@ impl Dispatcher {
         let attention = mailbox.sleeper.polls(waker);
         let nothing_came = || mailbox.is_empty();
         let nap = Nap::new(&attention, &nothing_came);
-        while self.hear(&mailbox) {
+        loop {
+            self.hear(&mailbox);
+            if self.left.is_some() {
+                return;
+            }
             if !self.listen() {
                 continue;
             }
@@ -37,16 +40,15 @@ impl Dispatcher {
         }
     }
 
-    /// Takes what is in the mailbox. `false`: nothing is left to do.
-    fn hear(&mut self, mailbox: &Mailbox) -> bool {
+    /// Takes what is in the mailbox, and nothing behind the word to leave.
+    fn hear(&mut self, mailbox: &Mailbox) {
         for _ in 0..AT_ONCE {
-            match mailbox.pop() {
-                None => break,
-                Some(Happening::Asked(Request::Leave { left: _left })) => return false,
-                Some(happening) => self.handle(happening),
+            let Some(happening) = mailbox.pop() else { return };
+            self.handle(happening);
+            if self.left.is_some() {
+                return;
             }
         }
-        true
     }
 
     /// Reads one thing that the hub has said. Whether nothing more is there.

@@ -14,6 +14,7 @@ pub mod mailbox;
 mod overview;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -103,6 +104,7 @@ pub fn run(args: Args) {
         shutdown: None,
         settler: Settler::start(),
         totals: Totals::default(),
+        left: None,
     };
     dispatcher.attend(args.bell);
 }
@@ -138,6 +140,8 @@ struct Dispatcher {
     settler: Settler,
     /// Of sessions that are not live any more, and of those that never were.
     totals: Totals,
+    /// It was told to leave. The last to be dropped: then it has.
+    left: Option<Sender<Infallible>>,
 }
 
 impl Dispatcher {
@@ -336,8 +340,7 @@ impl Dispatcher {
                 self.shutdown = Some(done);
             }
             Request::PassOver => self.passes_over = true,
-            // Whoever takes it out of the mailbox leaves.
-            Request::Leave { .. } => {}
+            Request::Leave { left } => self.left = Some(left),
             Request::Sessions { reply } => {
                 let _ = reply.send(overview::of(&self.registry, self.totals));
             }
