@@ -6,7 +6,7 @@
 //! tell a reading thread to wait.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::Sender;
@@ -151,6 +151,25 @@ pub struct LaneShared {
     pub session_id: Arc<str>,
     /// Encoded bytes that are not confirmed yet.
     pub budget: Budget,
+    /// What the last entry that waits for something waits for. Never locked for long.
+    held_by: Mutex<Option<Latch>>,
+}
+
+impl LaneShared {
+    /// An empty lane with `limit` bytes.
+    pub(super) fn new(session_id: Arc<str>, limit: usize) -> Self {
+        Self { session_id, budget: Budget::new(limit), held_by: Mutex::default() }
+    }
+
+    /// Whether what was said last may go out; if not, the writer is rung when it may.
+    fn may_go(&self) -> bool {
+        let mut held_by = self.held_by.lock().unwrap_or_else(PoisonError::into_inner);
+        if held_by.as_ref().is_some_and(|latch| !latch.ask()) {
+            return false;
+        }
+        *held_by = None;
+        true
+    }
 }
 
 /// One session's ordered way to the hub. Cheap to clone.
@@ -169,7 +188,7 @@ impl Outbox {
     /// A lane for one session with `limit` bytes. Asked again for the same
     /// session, the order goes on where it was.
     pub fn lane(&self, session_id: Arc<str>, limit: usize) -> Lane {
-        let shared = Arc::new(LaneShared { session_id, budget: Budget::new(limit) });
+        let shared = Arc::new(LaneShared::new(session_id, limit));
         Lane { outbox: self.clone(), shared }
     }
 
@@ -193,7 +212,7 @@ impl Outbox {
     pub fn tell(&self, command: Command) {
         // The writer outlives every session; it is gone only when the process ends.
         let _ = self.commands.send(command);
-        self.writer.ring();
+        self.hasten();
     }
 
     /// Tells the writer what it need not know before it wakes anyway.
@@ -222,24 +241,24 @@ impl Lane {
             self.shared.budget.take(bytes);
             self.outbox.total.take(bytes);
         }
+        if let Some(latch) = &entry.after {
+            let mut held_by = self.shared.held_by.lock().unwrap_or_else(PoisonError::into_inner);
+            *held_by = Some(latch.clone());
+        }
         self.outbox.tell_later(Command::Send { lane: Arc::clone(&self.shared), entry });
     }
 
-    /// What was to be sent later goes out now.
+    /// What was to be sent later goes out now, or as soon as the latches before it
+    /// are open: the writer need not look sooner.
     pub fn hasten(&self) {
-        self.outbox.hasten();
+        if self.shared.may_go() {
+            self.outbox.hasten();
+        }
     }
 
     /// Something for an entry to wait for.
     pub fn latch(&self) -> Latch {
         Latch::new(self.outbox.writer.clone())
-    }
-
-    /// What was to be sent later goes out as soon as the latch is open.
-    pub fn hasten_when(&self, latch: &Latch) {
-        if latch.ask() {
-            self.hasten();
-        }
     }
 
     /// Whether the agent may be read from.

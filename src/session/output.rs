@@ -133,17 +133,13 @@ impl SessionOutput {
         });
     }
 
-    /// What was to go out with something else goes out as soon as `written` is open.
-    pub fn hasten_when(&self, written: &Latch) {
-        self.lane.hasten_when(written);
-    }
-
     /// Something for a turn's start or end to wait for.
     pub fn latch(&self) -> Latch {
         self.lane.latch()
     }
 
-    /// What was to go out with something else goes out now.
+    /// What was to go out with something else goes out now, or as soon as what it
+    /// waits for is written.
     pub fn hasten(&self) {
         self.lane.hasten();
     }
@@ -169,7 +165,7 @@ impl SessionOutput {
         on_confirmed: impl FnOnce() + Send + 'static,
     ) {
         self.turn_replaced(written, frame, on_confirmed);
-        self.hasten_when(written);
+        self.hasten();
     }
 
     /// The same where the `turn.started` of the next turn follows at once.

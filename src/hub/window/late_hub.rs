@@ -50,7 +50,7 @@ impl World {
         Self {
             rng: Rng::with_seed(seed),
             window: Window::new(Arc::new(Budget::new(1 << 20)), PingTimes::default(), REPEAT),
-            lane: Arc::new(LaneShared { session_id, budget: Budget::new(1 << 20) }),
+            lane: Arc::new(LaneShared::new(session_id, 1 << 20)),
             start: now,
             now,
             connected: false,

@@ -76,7 +76,7 @@ impl Life {
             Window::new(Arc::clone(&total), PingTimes::default(), Duration::from_secs(120));
         let lane = |session: usize| {
             let session_id = session.to_string().into();
-            Arc::new(LaneShared { session_id, budget: Budget::new(1 << 18) })
+            Arc::new(LaneShared::new(session_id, 1 << 18))
         };
         Self {
             rng: Rng::with_seed(seed),
@@ -113,7 +113,7 @@ impl Life {
             // The session ends and comes back under its old id.
             let old = Arc::clone(&self.lanes[session]);
             let session_id = Arc::clone(&old.session_id);
-            self.lanes[session] = Arc::new(LaneShared { session_id, budget: Budget::new(1 << 18) });
+            self.lanes[session] = Arc::new(LaneShared::new(session_id, 1 << 18));
             self.window.release(&old);
         }
         self.number += 1;

@@ -99,7 +99,7 @@ fn lane(session: &str) -> Arc<LaneShared> {
 }
 
 fn limited_lane(session: &str, limit: usize) -> Arc<LaneShared> {
-    Arc::new(LaneShared { session_id: session.into(), budget: Budget::new(limit) })
+    Arc::new(LaneShared::new(session.into(), limit))
 }
 
 use EntryKind::{Control, File, Output, Permission, TurnCompleted, TurnStarted};

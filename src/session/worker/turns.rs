@@ -54,7 +54,7 @@ impl Worker {
             Profile::Http(_) | Profile::External(_) => {}
         }
         if !self.agent.announces() {
-            self.output.hasten_when(&written);
+            self.output.hasten();
         }
         self.agent.message(TurnMessage { turn: self.turns, message_id, content, permit });
     }
