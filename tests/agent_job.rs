@@ -161,8 +161,10 @@ fn a_missing_command_is_told_before_anything_runs() {
 #[test]
 fn a_command_that_went_away_ends_its_turn_with_the_reason() {
     let place = std::env::temp_dir().join(format!("amurg-job-{}", std::process::id()));
-    std::fs::copy("/bin/true", &place).expect("a copy");
-    let mut scene = Scene::job(job(&[place.to_str().expect("UTF-8")]));
+    // By another process: what a test has open for writing cannot be started meanwhile.
+    let program = place.to_str().expect("UTF-8");
+    assert_eq!(Scene::job(job(&["cp", "/bin/true", program])).turn("").exit_code, Some(0));
+    let mut scene = Scene::job(job(&[program]));
     assert_eq!(scene.turn("").exit_code, Some(0));
     std::fs::remove_file(&place).expect("removal");
     let turn = scene.turn("");

@@ -15,7 +15,8 @@
 //! Every box but the link and the reader is a thread: the reader is handed to whoever
 //! handles what the hub says, and works in that one's.
 //!
-//! [`Outbox`] is all that sessions know of it. The writer owns the
+//! [`Outbox`] is all that sessions know of it. The writer's work lies on a [`desk`],
+//! where a session does it for a few words while the writer sleeps. It owns the
 //! [`window`]: what was said stays there until the hub is known to have handled
 //! it, over as many connections as that takes. Everything that decides about
 //! time or order is a pure file of its own (`window`, `backoff`, `liveness`,
@@ -27,6 +28,7 @@ mod certificate;
 mod clock;
 mod connect;
 mod credentials;
+mod desk;
 pub mod dial;
 mod dial_error;
 mod end;
@@ -63,6 +65,7 @@ use log::warn;
 
 use self::clock::Alarm;
 pub use self::credentials::{NoStore, TokenStore};
+use self::desk::{WorkArgs, WriterDesk};
 pub use self::dial::DialLimits;
 pub use self::liveness::Patience;
 use self::outbox::{Budget, Outbox};
@@ -76,7 +79,7 @@ use self::supervisor::{Event, LatestToken, Supervisor};
 pub use self::window::Undelivered;
 use self::window::Window;
 pub use self::window::pace::PingTimes;
-use self::writer::WriterArgs;
+use self::writer::Writer;
 #[cfg(test)]
 pub(crate) use self::{connect::ConnectError, end::LinkEnd, liveness::Gone};
 use crate::protocol::inbound::Inbound;
@@ -141,23 +144,22 @@ pub fn start(settings: HubSettings, ear: Ear, total_limit: usize) -> io::Result<
     let (commands, said) = unbounded();
     let (waker, bell) = wake::pair()?;
     let (doorbell, attention) = Doorbell::new(waker);
-    let outbox = Outbox::new(commands, doorbell, Arc::clone(&total));
     let (supervisor, inbox) = unbounded();
     let to_supervisor = supervisor.clone();
     let timing = &settings.timing;
-    let args = WriterArgs {
+    let work = WorkArgs {
         commands: said,
-        bell,
-        attention,
-        window: Window::new(total, timing.pings, timing.moments.repeat),
-        alarm: Alarm::new()?,
+        window: Window::new(Arc::clone(&total), timing.pings, timing.moments.repeat),
         patience: timing.patience,
         farewell: timing.moments.farewell,
         // The supervisor is gone only when the link was shut down.
         tell: Box::new(move |event| drop(to_supervisor.send(Event::Writer(event)))),
         shared: Arc::clone(&shared),
     };
-    let writer = threads::spawn_large("link-writer", move || writer::run(args))?;
+    let desk = Arc::new(WriterDesk::new(work, attention));
+    let writer = Writer { desk: Arc::clone(&desk), bell, alarm: Alarm::new()? };
+    let outbox = Outbox::new(commands, doorbell.with_desk(desk), total);
+    let writer = threads::spawn_large("link-writer", move || writer.run())?;
     let (done, finished) = crossbeam_channel::bounded(1);
     let (own_outbox, own_shared, to_self) =
         (outbox.clone(), Arc::clone(&shared), supervisor.clone());

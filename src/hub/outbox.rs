@@ -1,13 +1,13 @@
 //! What sessions hold of the delivery window: a way in, and whether there is room.
 //!
 //! Every session has a [`Lane`]: an ordered queue whose entries stay until the
-//! hub is known to have handled them. The queues themselves live in the link
-//! writer's thread; here are only the channel to it and the byte counts that
+//! hub is known to have handled them. The queues themselves lie on the link
+//! writer's desk; here are only the channel to it and the byte counts that
 //! tell a reading thread to wait.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
 
@@ -17,6 +17,10 @@ use crate::protocol::outbound::Frame;
 use crate::wake::Waker;
 use crate::wake::doorbell::Doorbell;
 
+/// What is larger is left to the writer, in bytes. In a flood two threads, one that reads
+/// and one that writes, get further than one that does both.
+const SMALL: usize = 4096;
+
 /// The way into the delivery window. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbox {
@@ -25,7 +29,7 @@ pub struct Outbox {
     total: Arc<Budget>,
 }
 
-/// What the writer's thread is told.
+/// What the writer is told.
 pub enum Command {
     /// A session has something to say.
     Send {
@@ -62,8 +66,8 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Neither it nor what comes behind it in the lane is sent before this is open.
     pub after: Option<Latch>,
-    /// Called once, in the writer's thread, when the hub is known to have
-    /// handled the entry. Must not block.
+    /// Called once, by whoever does the writer's work then, when the hub is known to
+    /// have handled the entry. Must not block.
     pub on_confirmed: Option<Box<dyn FnOnce() + Send>>,
 }
 
@@ -229,8 +233,13 @@ impl Outbox {
 impl Lane {
     /// Puts an entry at the end of the lane. Never blocks.
     pub fn send(&self, entry: Entry) {
+        let large = entry.frame.text.len() > SMALL;
         self.send_later(entry);
-        self.hasten();
+        if !large {
+            self.hasten();
+        } else if self.shared.may_go() {
+            self.outbox.hasten();
+        }
     }
 
     /// The same for an entry that more will follow in a moment: it goes out with
@@ -248,11 +257,11 @@ impl Lane {
         self.outbox.tell_later(Command::Send { lane: Arc::clone(&self.shared), entry });
     }
 
-    /// What was to be sent later goes out now, or as soon as the latches before it
-    /// are open: the writer need not look sooner.
+    /// What was to be sent later goes out now, from this thread if the writer sleeps;
+    /// or as soon as the latches before it are open: nobody need look sooner.
     pub fn hasten(&self) {
         if self.shared.may_go() {
-            self.outbox.hasten();
+            self.outbox.writer.help();
         }
     }
 

@@ -7,8 +7,8 @@
 //! Cost of a byte: tungstenite copies it into its buffer and masks it there, 4
 //! bytes at a time (1.3 instructions), and the kernel copies it out: one `sendto`
 //! for 128 KiB. Cost of a small message: that `sendto`, which runs the hub's side
-//! of a loopback connection as well, and the writer's wake-up. So what can go
-//! together does: see [`Lane::send_later`](super::outbox::Lane::send_later).
+//! of a loopback connection as well, and the writer's wake-up where its session does not
+//! do that itself ([`desk`](super::desk)). So what can go together does: see [`Lane::send_later`](super::outbox::Lane::send_later).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -150,8 +150,8 @@ impl SessionOutput {
         outbound::turn_completed(&self.session_id, in_response_to, exit_code)
     }
 
-    /// Sends a prepared `turn.completed`. `on_confirmed` runs in the link
-    /// writer's thread once the hub has handled it, and must not block.
+    /// Sends a prepared `turn.completed`. `on_confirmed` runs in
+    /// whatever thread learns that the hub has handled it, and must not block.
     pub fn turn_completed(&self, frame: Frame, on_confirmed: impl FnOnce() + Send + 'static) {
         self.complete(frame, None, on_confirmed);
         self.hasten();
@@ -257,19 +257,21 @@ impl SessionOutput {
 
     /// Sends one chunk, which does not end within a character unless nothing follows.
     pub(super) fn send_chunk(&self, channel: &Channel, chunk: Chunk<'_>) {
-        self.send_chunk_later(channel, chunk);
-        self.hasten();
+        self.lane.send(self.chunk(channel, chunk));
     }
 
     /// The same for a chunk that goes out with what follows it.
     pub(super) fn send_chunk_later(&self, channel: &Channel, chunk: Chunk<'_>) {
+        self.lane.send_later(self.chunk(channel, chunk));
+    }
+
+    fn chunk(&self, channel: &Channel, chunk: Chunk<'_>) -> Entry {
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
         let mut frame = OutputFrame::begin(&self.session_id, seq, channel, chunk.len());
         frame.push(chunk.waiting);
         frame.push(chunk.new);
         let frame = frame.finish();
-        let kind = EntryKind::Output;
-        self.lane.send_later(Entry { frame, kind, after: None, on_confirmed: None });
+        Entry { frame, kind: EntryKind::Output, after: None, on_confirmed: None }
     }
 
     fn send_text(&self, channel: &Channel, text: &str) {

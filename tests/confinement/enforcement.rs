@@ -1,8 +1,6 @@
 //! What holds in a cell whoever looks, and what happens where a kernel or a
 //! container cannot give all of it.
 
-use std::fs;
-
 use amurg_runtime::config::Enforce;
 
 use crate::room::{Room, User, users};
@@ -57,9 +55,7 @@ fn set_user_id_programs_are_ordinary_ones() {
     if users().contains(&User::Nobody) {
         let room = Room::of(User::Nobody);
         let id = room.at("own/id");
-        fs::copy("/usr/bin/id", &id).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o4755);
-        fs::set_permissions(&id, mode).unwrap();
+        crate::children::install_program("4755", "/usr/bin/id", &id);
         assert_eq!(room.sh("./id -u").0, "65534\n");
     }
 }

@@ -114,8 +114,7 @@ impl Room {
     /// Writes a program and returns where.
     pub fn program(&self, name: &str, text: &str) -> PathBuf {
         let path = self.at(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        children::write_program(&path, text);
         path
     }
 

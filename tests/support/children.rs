@@ -4,7 +4,9 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -252,4 +254,20 @@ pub fn carriers(mark: &Mark) -> Vec<String> {
         .filter(|entry| carries(&entry.path()))
         .map(|entry| std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default())
         .collect()
+}
+
+/// Writes a program that can be started at once.
+pub fn write_program(path: &Path, text: &str) {
+    let source = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&source, text).unwrap();
+    install_program("755", source.path(), path);
+}
+
+/// Copies a program so that it can be started at once: in a process of its own. What this
+/// one has open for writing, a child that another test starts has open as well for a
+/// moment, and what somebody may write to is not started (`ETXTBSY`, execve(2)).
+pub fn install_program(mode: &str, source: impl AsRef<Path>, path: &Path) {
+    let name = |path: &Path| path.to_str().unwrap().to_owned();
+    let args = ["-m", mode, &name(source.as_ref()), &name(path)];
+    assert_eq!(Scene::of(&plan("install", &args)).code(), 0);
 }
