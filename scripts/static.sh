@@ -55,6 +55,15 @@ std=("-Zbuild-std=std,panic_abort" "-Zbuild-std-features=optimize_for_size,backt
 # unwind tables a backtrace shows nothing: what the standard library calls for one
 # becomes a call of no effect, which keeps the unwinder out.
 last=(--bin amurg-runtime -- -C strip=symbols -C llvm-args=-enable-global-merge-func)
+if [ "$profile" = tiny ]; then
+    # A short `match` compares instead of jumping through a table, branches lie where
+    # they are shortest, and what a loop could keep in a register is made where it is
+    # used: 3 % less in all.
+    for option in min-jump-table-entries=8 apply-ext-tsp-for-size disable-machine-licm \
+        disable-licm-promotion disable-constant-hoisting; do
+        last+=(-C "llvm-args=-$option")
+    done
+fi
 no_unwinder=(-C link-arg=--defsym=_Unwind_Backtrace=getpid -C link-arg=--defsym=_Unwind_GetIP=getpid)
 if ! has_prebuilt "$target"; then
     # zig links then: it has musl and an unwinder for every target.
