@@ -190,7 +190,7 @@ impl Log for Logger {
             return;
         }
         // Formatted here and not under simplelog's lock: a value's `Display` is anybody's code.
-        let message = shortened(one_line(&record.args().to_string()));
+        let message = shortened(one_line(record.args().to_string()));
         let line = self.line(record.level(), &message);
         if self.format == LogFormat::Text {
             let level = record.level();

@@ -39,8 +39,12 @@ fn is_plain(byte: u8) -> bool {
 
 /// The words of a whole line, which are our own, with what could end or hide
 /// the line escaped all the same.
-pub(super) fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: String) -> String {
     let is_harmful = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    // Most lines have nothing but words, and a turn writes two.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text;
+    }
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if is_harmful(c) {
@@ -88,6 +92,7 @@ mod tests {
 
     #[test]
     fn a_line_stays_one_line() {
-        assert_eq!(one_line("a=\"b\" c\r\n\u{1b}d\u{2028}é"), "a=\"b\" c\\r\\n\\u{1b}d\\u{2028}é");
+        assert_eq!(one_line("words=\"only\" ~".into()), "words=\"only\" ~");
+        assert_eq!(one_line("a=\"b\" c\r\n\u{1b}d\u{2028}é".into()), "a=\"b\" c\\r\\n\\u{1b}d\\u{2028}é");
     }
 }
