@@ -20,7 +20,8 @@ pub const STACK: usize = if cfg!(debug_assertions) {
     64 * 1024
 };
 
-/// Stack of a thread that runs TLS, name resolution or a JSON parser.
+/// Stack of a thread that shakes hands over TLS, resolves names or parses a configuration.
+/// To send a message over TLS takes eleven KiB.
 pub const LARGE_STACK: usize = 1024 * 1024;
 
 /// Starts a thread with [`STACK`].

@@ -114,8 +114,8 @@ impl Alarm {
     }
 }
 
-/// The suspend between two looks at how long the machine slept, if there was one.
-fn suspend(before: Duration, after: Duration) -> Option<Duration> {
+/// The suspend between two looks at [`time_asleep`], if there was one.
+pub fn suspend(before: Duration, after: Duration) -> Option<Duration> {
     after.checked_sub(before).filter(|slept| *slept >= SHORTEST_SUSPEND)
 }
 
@@ -129,14 +129,14 @@ pub fn since_boot() -> Option<Duration> {
 
 /// How long this machine has slept since it booted.
 #[cfg(target_os = "linux")]
-fn time_asleep() -> Duration {
+pub fn time_asleep() -> Duration {
     let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
     let awake = read(ClockId::Monotonic);
     read(ClockId::Boottime).saturating_sub(awake)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn time_asleep() -> Duration {
+pub fn time_asleep() -> Duration {
     Duration::ZERO
 }
 

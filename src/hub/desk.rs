@@ -14,6 +14,7 @@ use crossbeam_channel::Receiver;
 use log::info;
 use rustix::event::PollFlags;
 
+use super::clock;
 use super::end::LinkEnd;
 use super::link::Link;
 use super::liveness::{Gone, Patience};
@@ -76,7 +77,7 @@ impl WriterDesk {
         let until = work.deadline();
         let socket = work.sending.as_ref().and_then(Sending::blocked);
         let watches = socket.as_ref().map(|(link, flags)| (link.generation, *flags));
-        work.sleep = Some(Sleep { until, watches });
+        work.sleep = Some(Sleep { until, suspended: clock::time_asleep(), watches });
         Next::Sleep { until, socket }
     }
 
@@ -121,6 +122,8 @@ pub enum Next {
 /// How the writer sleeps.
 struct Sleep {
     until: Option<Instant>,
+    /// How long this machine had slept before.
+    suspended: Duration,
     /// The connection it watches as well, and for what.
     watches: Option<(u64, PollFlags)>,
 }
@@ -163,7 +166,7 @@ impl Work {
         let full = self.sending.as_ref().and_then(Sending::blocked);
         let watched =
             full.is_none_or(|(link, flags)| sleep.watches == Some((link.generation, flags)));
-        in_time && watched && !self.quitting
+        in_time && watched && clock::suspend(sleep.suspended, clock::time_asleep()).is_none()
     }
 
     fn take_commands(&mut self, now: Instant) {
@@ -245,7 +248,10 @@ impl Work {
     }
 
     fn work(&mut self, slept: Option<Duration>, now: Instant) {
+        // What these two bring back is sent at once.
         self.args.window.release_held();
+        let hub_pings = self.args.shared.hub_pings.load(Ordering::Relaxed);
+        self.args.window.repeat_due(!hub_pings, now);
         if let Some(sending) = &mut self.sending {
             if let Some(slept) = slept {
                 info!(
@@ -255,8 +261,6 @@ impl Work {
             }
             sending.work(&mut self.args.window, &self.args.shared, self.args.farewell);
         }
-        let hub_pings = self.args.shared.hub_pings.load(Ordering::Relaxed);
-        self.args.window.repeat_due(!hub_pings, now);
         if self.draining && self.args.window.is_drained() {
             self.draining = false;
             (self.args.tell)(WriterEvent::Drained);
@@ -305,14 +309,18 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
+            Self::with_repeat(LONG)
+        }
+
+        fn with_repeat(repeat: Duration) -> Self {
             let (commands, said) = unbounded();
             let (waker, bell) = wake::pair().unwrap();
             let (doorbell, attention) = Doorbell::new(waker);
             let total = Arc::new(Budget::new(1 << 30));
-            let pings = PingTimes { soon: LONG / 20, waiting: LONG, idle: LONG };
+            let pings = PingTimes { soon: LONG / 20, waiting: LONG / 30, idle: LONG };
             let args = WorkArgs {
                 commands: said,
-                window: Window::new(Arc::clone(&total), pings, LONG),
+                window: Window::new(Arc::clone(&total), pings, repeat),
                 patience: Patience::default(),
                 farewell: LONG,
                 tell: Box::new(|_| ()),
@@ -321,7 +329,7 @@ mod tests {
             let desk = Arc::new(WriterDesk::new(args, attention));
             let outbox = Outbox::new(commands, doorbell.with_desk(desk.clone()), total);
             let lane = outbox.lane("s".into(), 1 << 30);
-            let (link, hub) = connection();
+            let (link, hub) = connection(1);
             outbox.tell(Command::Link(LinkCommand::Attach(link)));
             let mut scene = Self { desk, bell, outbox, lane, hub };
             assert!(scene.bell.take_wake_up(), "what comes with a connection is the writer's");
@@ -347,9 +355,7 @@ mod tests {
         }
 
         fn say(&self, text: &str) {
-            let frame = Frame { id: String::new(), text: text.to_owned() };
-            let kind = EntryKind::Output;
-            self.lane.send(Entry { frame, kind, after: None, on_confirmed: None });
+            self.lane.send(entry(EntryKind::Output, text));
         }
 
         fn hears(&mut self) -> Message {
@@ -357,7 +363,12 @@ mod tests {
         }
     }
 
-    fn connection() -> (Arc<Link>, WebSocket<TcpStream>) {
+    fn entry(kind: EntryKind, text: &str) -> Entry {
+        let frame = Frame { id: String::new(), text: text.to_owned() };
+        Entry { frame, kind, after: None, on_confirmed: None }
+    }
+
+    fn connection(generation: u64) -> (Arc<Link>, WebSocket<TcpStream>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         // Little goes into it while nobody reads.
         SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();
@@ -370,7 +381,7 @@ mod tests {
         let config = Some(dial::websocket_config(1 << 20));
         let ours = WebSocket::from_raw_socket(Stream::Plain(socket), Role::Client, config);
         let hub = WebSocket::from_raw_socket(theirs, Role::Server, None);
-        (Arc::new(Link::new(ours, 1)), hub)
+        (Arc::new(Link::new(ours, generation)), hub)
     }
 
     #[test]
@@ -412,6 +423,35 @@ mod tests {
         assert!(!scene.bell.is_woken(), "whoever is at it looks once more");
         assert!(scene.desk.stand_in());
         assert_eq!(scene.hears(), Message::text("one"));
+    }
+
+    #[test]
+    fn what_one_turn_at_the_desk_leaves_wakes_the_writer() {
+        let scene = Scene::new();
+        for _ in 0..=BURST {
+            scene.lane.send_later(entry(EntryKind::Output, ""));
+        }
+        assert!(!scene.bell.is_woken());
+        scene.lane.hasten();
+        let place = scene.desk.place();
+        assert!(place.as_ref().unwrap().may_sleep_on(), "what is left is the only reason");
+        assert!(scene.bell.take_wake_up());
+    }
+
+    #[test]
+    fn an_end_of_turn_that_is_due_again_goes_out_at_once() {
+        let mut scene = Scene::with_repeat(Duration::ZERO);
+        scene.lane.send(entry(EntryKind::TurnStarted, "started"));
+        scene.lane.send(entry(EntryKind::TurnCompleted, "completed"));
+        let end = LinkEnd::Closed(None);
+        scene.outbox.tell(Command::Link(LinkCommand::ReaderEnded { generation: 1, end }));
+        let (link, hub) = connection(2);
+        scene.hub = hub;
+        scene.outbox.tell(Command::Link(LinkCommand::Attach(link)));
+        scene.sleeps();
+        let texts = std::iter::repeat_with(|| scene.hears()).filter(Message::is_text).take(4);
+        let heard: Vec<_> = texts.map(|text| text.into_text().unwrap()).collect();
+        assert_eq!(heard, ["the first", "started", "completed", "completed"]);
     }
 
     #[test]

@@ -17,8 +17,8 @@ use crate::protocol::outbound::Frame;
 use crate::wake::Waker;
 use crate::wake::doorbell::Doorbell;
 
-/// What is larger is left to the writer, in bytes. In a flood two threads, one that reads
-/// and one that writes, get further than one that does both.
+/// An entry that is sent at once and larger is left to the writer, in bytes. In a flood two
+/// threads, one that reads and one that writes, get further than one that does both.
 const SMALL: usize = 4096;
 
 /// The way into the delivery window. Cheap to clone.

@@ -93,6 +93,9 @@ mod tests {
     #[test]
     fn a_line_stays_one_line() {
         assert_eq!(one_line("words=\"only\" ~".into()), "words=\"only\" ~");
-        assert_eq!(one_line("a=\"b\" c\r\n\u{1b}d\u{2028}é".into()), "a=\"b\" c\\r\\n\\u{1b}d\\u{2028}é");
+        assert_eq!(
+            one_line("a=\"b\" c\r\n\u{1b}d\u{2028}é".into()),
+            "a=\"b\" c\\r\\n\\u{1b}d\\u{2028}é"
+        );
     }
 }

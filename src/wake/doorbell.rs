@@ -27,8 +27,8 @@ pub trait Desk: Send + Sync {
     /// Does what there is to do, unless somebody else is at it, and never waits.
     /// Returns whether the listener can sleep on.
     ///
-    /// Like the listener, it is called with the flag raised, must lower it by
-    /// [`Attention::doze`] when it has done everything, and look once more then.
+    /// The flag is up by then; like the listener, whoever does it lowers it by
+    /// [`Attention::doze`] when everything is done, and looks once more.
     fn stand_in(&self) -> bool;
 }
 
