@@ -29,7 +29,7 @@ impl Latch {
     pub fn open(&self) {
         let (state, doorbell) = &*self.0;
         if state.swap(OPEN, Ordering::SeqCst) == AWAITED {
-            doorbell.help();
+            doorbell.ring();
         }
     }
 
