@@ -3,7 +3,8 @@
 //! Near deadlines are a `poll` timeout and cost nothing. Far ones are a timer on
 //! `CLOCK_BOOTTIME`, which goes on during a suspend: the alarm of an idle link
 //! rings as soon as the machine is awake again. It is set again only when it
-//! would ring too late. It does not know what a deadline is for.
+//! would ring too late. It does not know what a deadline is for. [`Suspends`] tells of a
+//! sleep afterwards.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -34,8 +35,6 @@ pub struct Alarm {
     /// When the timer rings.
     #[cfg(target_os = "linux")]
     set_to: Option<Instant>,
-    /// By how much the clocks differed at the last look.
-    slept: Duration,
 }
 
 impl Alarm {
@@ -52,7 +51,6 @@ impl Alarm {
             )?,
             #[cfg(target_os = "linux")]
             set_to: None,
-            slept: time_asleep(),
         })
     }
 
@@ -106,16 +104,30 @@ impl Alarm {
             self.set_to = None;
         }
     }
+}
 
-    /// How long the machine slept since the last call, if it did.
-    pub fn slept(&mut self) -> Option<Duration> {
-        let before = std::mem::replace(&mut self.slept, time_asleep());
-        suspend(before, self.slept)
+/// Notices that the machine was suspended.
+#[derive(Debug)]
+pub struct Suspends {
+    /// How long it had slept at the last look.
+    before: Duration,
+}
+
+impl Suspends {
+    /// Looks for the first time.
+    pub fn new() -> Self {
+        Self { before: time_asleep() }
+    }
+
+    /// How long the machine slept since the last look, if it did.
+    pub fn since_last_look(&mut self) -> Option<Duration> {
+        let before = std::mem::replace(&mut self.before, time_asleep());
+        suspend(before, self.before)
     }
 }
 
-/// The suspend between two looks at [`time_asleep`], if there was one.
-pub fn suspend(before: Duration, after: Duration) -> Option<Duration> {
+/// The suspend between two looks at how long the machine slept, if there was one.
+fn suspend(before: Duration, after: Duration) -> Option<Duration> {
     after.checked_sub(before).filter(|slept| *slept >= SHORTEST_SUSPEND)
 }
 
@@ -129,14 +141,14 @@ pub fn since_boot() -> Option<Duration> {
 
 /// How long this machine has slept since it booted.
 #[cfg(target_os = "linux")]
-pub fn time_asleep() -> Duration {
+fn time_asleep() -> Duration {
     let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
     let awake = read(ClockId::Monotonic);
     read(ClockId::Boottime).saturating_sub(awake)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn time_asleep() -> Duration {
+fn time_asleep() -> Duration {
     Duration::ZERO
 }
 
@@ -192,6 +204,6 @@ mod tests {
         assert_eq!(suspend(s(100), s(104)), None);
         assert_eq!(suspend(s(100), s(160)), Some(s(60)));
         assert_eq!(suspend(s(100), s(99)), None);
-        assert_eq!(Alarm::new().unwrap().slept(), None);
+        assert_eq!(Suspends::new().since_last_look(), None);
     }
 }

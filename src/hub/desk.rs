@@ -14,7 +14,7 @@ use crossbeam_channel::Receiver;
 use log::info;
 use rustix::event::PollFlags;
 
-use super::clock;
+use super::clock::Suspends;
 use super::end::LinkEnd;
 use super::link::Link;
 use super::liveness::{Gone, Patience};
@@ -23,7 +23,7 @@ use super::sending::Sending;
 use super::status::Shared;
 use super::window::{Undelivered, Window};
 use super::writer::{LinkCommand, WriterEvent};
-use crate::wake::doorbell::{Attention, Desk};
+use crate::wake::doorbell::Attention;
 
 /// Commands taken before something is sent again.
 const BURST: usize = 1024;
@@ -54,17 +54,23 @@ pub struct WriterDesk {
 impl WriterDesk {
     /// A desk whose writer does not sleep yet.
     pub fn new(args: WorkArgs, attention: Attention) -> Self {
-        let work = Work { args, sending: None, draining: false, quitting: false, sleep: None };
+        let work = Work {
+            args,
+            sending: None,
+            draining: false,
+            quitting: false,
+            suspends: Suspends::new(),
+            sleep: None,
+        };
         Self { work: Mutex::new(Some(work)), attention }
     }
 
-    /// The writer is up: does everything there is to do. `slept` is how long this
-    /// machine did since the last time, if it did.
-    pub fn work(&self, slept: Option<Duration>) -> Next {
+    /// The writer is up: does everything there is to do.
+    pub fn work(&self) -> Next {
         let mut place = self.place();
         self.attention.wake_up();
         let Some(work) = &mut *place else { return Next::Leave(Undelivered::default()) };
-        work.step(slept);
+        work.step();
         if work.quitting && work.sending.is_none() {
             let left = work.args.window.undelivered();
             *place = None;
@@ -77,8 +83,18 @@ impl WriterDesk {
         let until = work.deadline();
         let socket = work.sending.as_ref().and_then(Sending::blocked);
         let watches = socket.as_ref().map(|(link, flags)| (link.generation, *flags));
-        work.sleep = Some(Sleep { until, suspended: clock::time_asleep(), watches });
+        work.sleep = Some(Sleep { until, watches });
         Next::Sleep { until, socket }
+    }
+
+    /// Does the work of a sleeping writer, unless somebody else is at it, and never
+    /// waits. Returns whether the writer can sleep on.
+    pub fn stand_in(&self) -> bool {
+        let Ok(mut place) = self.work.try_lock() else { return false };
+        let Some(work) = &mut *place else { return true };
+        work.step();
+        self.attention.doze();
+        work.is_done() && work.may_sleep_on()
     }
 
     /// The writer has seen that the socket is ready again.
@@ -91,16 +107,6 @@ impl WriterDesk {
     fn place(&self) -> MutexGuard<'_, Option<Work>> {
         // A panic ends the process; until then there is nothing to protect.
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Desk for WriterDesk {
-    fn stand_in(&self) -> bool {
-        let Ok(mut place) = self.work.try_lock() else { return false };
-        let Some(work) = &mut *place else { return true };
-        work.step(None);
-        self.attention.doze();
-        work.is_done() && work.may_sleep_on()
     }
 }
 
@@ -122,8 +128,6 @@ pub enum Next {
 /// How the writer sleeps.
 struct Sleep {
     until: Option<Instant>,
-    /// How long this machine had slept before.
-    suspended: Duration,
     /// The connection it watches as well, and for what.
     watches: Option<(u64, PollFlags)>,
 }
@@ -133,15 +137,16 @@ struct Work {
     sending: Option<Sending>,
     draining: bool,
     quitting: bool,
+    suspends: Suspends,
     /// `None`: it has not slept yet.
     sleep: Option<Sleep>,
 }
 
 impl Work {
-    fn step(&mut self, slept: Option<Duration>) {
+    fn step(&mut self) {
         let now = Instant::now();
         self.take_commands(now);
-        self.work(slept, now);
+        self.work(now);
         self.report();
     }
 
@@ -166,8 +171,7 @@ impl Work {
         let full = self.sending.as_ref().and_then(Sending::blocked);
         let watched =
             full.is_none_or(|(link, flags)| sleep.watches == Some((link.generation, flags)));
-        let suspended = clock::suspend(sleep.suspended, clock::time_asleep()).is_some();
-        in_time && watched && !suspended && !self.quitting
+        in_time && watched && !self.quitting
     }
 
     fn take_commands(&mut self, now: Instant) {
@@ -248,11 +252,12 @@ impl Work {
         (self.args.tell)(WriterEvent::Ended { generation, end });
     }
 
-    fn work(&mut self, slept: Option<Duration>, now: Instant) {
+    fn work(&mut self, now: Instant) {
         // What these two bring back is sent at once.
         self.args.window.release_held();
         let hub_pings = self.args.shared.hub_pings.load(Ordering::Relaxed);
         self.args.window.repeat_due(!hub_pings, now);
+        let slept = self.suspends.since_last_look();
         if let Some(sending) = &mut self.sending {
             if let Some(slept) = slept {
                 info!(

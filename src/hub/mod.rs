@@ -158,7 +158,7 @@ pub fn start(settings: HubSettings, ear: Ear, total_limit: usize) -> io::Result<
     };
     let desk = Arc::new(WriterDesk::new(work, attention));
     let writer = Writer { desk: Arc::clone(&desk), bell, alarm: Alarm::new()? };
-    let outbox = Outbox::new(commands, doorbell.with_desk(desk), total);
+    let outbox = Outbox::new(commands, doorbell, total).with_desk(desk);
     let writer = threads::spawn_large("link-writer", move || writer.run())?;
     let (done, finished) = crossbeam_channel::bounded(1);
     let (own_outbox, own_shared, to_self) =

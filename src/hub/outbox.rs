@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
 
+use super::desk::WriterDesk;
 use super::latch::Latch;
 use super::writer::LinkCommand;
 use crate::protocol::outbound::Frame;
@@ -26,6 +27,8 @@ const SMALL: usize = 4096;
 pub struct Outbox {
     commands: Sender<Command>,
     writer: Doorbell,
+    /// Where the writer's work lies, if others can do it.
+    desk: Option<Arc<WriterDesk>>,
     total: Arc<Budget>,
 }
 
@@ -186,7 +189,12 @@ pub struct Lane {
 impl Outbox {
     /// The handle of a writer that reads `commands` and polls the other end of `writer`.
     pub fn new(commands: Sender<Command>, writer: impl Into<Doorbell>, total: Arc<Budget>) -> Self {
-        Self { commands, writer: writer.into(), total }
+        Self { commands, writer: writer.into(), desk: None, total }
+    }
+
+    /// The same, where a session may do the writer's work for a few words.
+    pub(super) fn with_desk(self, desk: Arc<WriterDesk>) -> Self {
+        Self { desk: Some(desk), ..self }
     }
 
     /// A lane for one session with `limit` bytes. Asked again for the same
@@ -263,7 +271,8 @@ impl Lane {
     /// or as soon as the latches before it are open: nobody need look sooner.
     pub fn hasten(&self) {
         if self.shared.may_go() {
-            self.outbox.writer.help();
+            let desk = &self.outbox.desk;
+            self.outbox.writer.ring_unless(|| desk.as_ref().is_some_and(|desk| desk.stand_in()));
         }
     }
 

@@ -60,7 +60,7 @@ impl Writer {
     /// Runs until told to quit; returns what could not be delivered.
     pub fn run(mut self) -> Undelivered {
         loop {
-            match self.desk.work(self.alarm.slept()) {
+            match self.desk.work() {
                 Next::GoOn => {}
                 Next::Sleep { until, socket } => self.sleep(until, socket.as_ref()),
                 Next::Leave(left) => return left,

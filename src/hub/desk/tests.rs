@@ -47,7 +47,7 @@ impl Scene {
             shared: Arc::new(Shared::new(Arc::clone(&total))),
         };
         let desk = Arc::new(WriterDesk::new(args, attention));
-        let outbox = Outbox::new(commands, doorbell.with_desk(desk.clone()), total);
+        let outbox = Outbox::new(commands, doorbell, total).with_desk(desk.clone());
         let lane = outbox.lane("s".into(), 1 << 30);
         let (link, hub) = connection(1);
         outbox.tell(Command::Link(LinkCommand::Attach(link)));
@@ -66,7 +66,7 @@ impl Scene {
     /// The writer does what there is to do, and sleeps.
     fn sleeps(&self) {
         loop {
-            match self.desk.work(None) {
+            match self.desk.work() {
                 Next::GoOn => {}
                 Next::Sleep { .. } => return,
                 Next::Leave(left) => panic!("the writer left: {left:?}"),
@@ -184,7 +184,7 @@ fn only_the_writer_waits_for_a_full_socket() {
         assert!(said < 100_000, "the hub does not read");
     }
     scene.bell.drain();
-    let Next::Sleep { socket: Some(_), .. } = scene.desk.work(None) else {
+    let Next::Sleep { socket: Some(_), .. } = scene.desk.work() else {
         panic!("the socket is full");
     };
     scene.say("a few words");
@@ -203,7 +203,7 @@ fn after_the_writer_nobody_works() {
         .outbox
         .tell(Command::Link(LinkCommand::ReaderEnded { generation: 1, end: LinkEnd::Planned }));
     scene.outbox.tell(Command::Link(LinkCommand::Quit { by: Instant::now() }));
-    assert!(matches!(scene.desk.work(None), Next::Leave(_)));
+    assert!(matches!(scene.desk.work(), Next::Leave(_)));
     scene.bell.drain();
     scene.desk.attention.doze();
     scene.say("too late");
