@@ -6,7 +6,7 @@
 #[cfg_attr(windows, path = "signals/windows.rs")]
 mod system;
 
-pub use system::{SignalThread, reap_only, start};
+pub use system::{SignalThread, on_interrupt, reap_only, start};
 
 /// What the user or the service manager wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,7 +43,7 @@ pub fn is_utf8() -> bool {
         .find(|value| !value.is_empty());
     cfg!(windows)
         || locale.is_some_and(|locale| {
-            let locale = locale.to_string_lossy().to_lowercase();
+            let locale = locale.to_string_lossy().to_ascii_lowercase();
             locale.contains("utf-8") || locale.contains("utf8")
         })
 }

@@ -39,7 +39,7 @@ pub fn parse(text: &str) -> Result<Duration, &'static str> {
 /// # Errors
 /// Says why the number is no duration.
 pub fn parse_seconds(literal: &str) -> Result<Duration, &'static str> {
-    let seconds: f64 = literal.parse().map_err(|_| "is not a number of seconds")?;
+    let seconds: f64 = serde_json::from_str(literal).map_err(|_| "is not a number of seconds")?;
     if seconds < 0.0 {
         return Err("is negative");
     }

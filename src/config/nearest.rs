@@ -29,7 +29,7 @@ fn distance(word: &str, candidate: &str) -> Option<usize> {
 }
 
 fn plain(word: &str) -> String {
-    word.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
+    word.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::path::Path;
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq, Ne};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule,
+    SeccompFilter, SeccompRule, TargetArch,
 };
 
 /// Carry TCP past Landlock's rules about it: `IPPROTO_SMC`, `IPPROTO_MPTCP`.
@@ -112,9 +112,19 @@ fn program(unix_sockets: bool, some_ports: bool) -> Result<BpfProgram, BackendEr
     }
 
     let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let arch = std::env::consts::ARCH.try_into()?;
-    let program = SeccompFilter::new(rules, SeccompAction::Allow, refused, arch)?.try_into()?;
-    Ok(without_unseen_calls(program))
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, architecture()?)?;
+    Ok(without_unseen_calls(filter.try_into()?))
+}
+
+/// This machine's. The crate's own conversion folds case first, for which it brings
+/// Unicode's tables along: 25 KB of the binary.
+fn architecture() -> Result<TargetArch, BackendError> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok(TargetArch::x86_64),
+        "aarch64" => Ok(TargetArch::aarch64),
+        "riscv64" => Ok(TargetArch::riscv64),
+        other => Err(BackendError::InvalidTargetArch(other.to_owned())),
+    }
 }
 
 /// Calls of which the filter says that there are none, as old kernels do, before

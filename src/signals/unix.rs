@@ -47,6 +47,16 @@ pub fn reap_only(reaper: Reaper) -> io::Result<SignalThread> {
     Ok(SignalThread { handle, thread })
 }
 
+/// Calls `told` in a thread of its own whenever somebody presses Ctrl-C, from now
+/// until the process ends.
+///
+/// # Errors
+/// As [`start`].
+pub fn on_interrupt(mut told: impl FnMut() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT])?;
+    threads::spawn("ctrl-c", move || signals.forever().for_each(|_| told())).map(drop)
+}
+
 impl SignalThread {
     /// Ends the thread. TERM, INT and HUP are ignored from then on.
     pub fn stop(self) {

@@ -32,8 +32,17 @@ pub fn start(
         }
         notify(Notice::Terminate);
     };
-    ctrlc::set_handler(told).map_err(io::Error::other)?;
+    on_interrupt(told)?;
     Ok(SignalThread)
+}
+
+/// Calls `told` in a thread of its own whenever somebody presses Ctrl-C, or the
+/// console is closed, from now until the process ends.
+///
+/// # Errors
+/// When the handler cannot be set.
+pub fn on_interrupt(told: impl FnMut() + Send + 'static) -> io::Result<()> {
+    ctrlc::set_handler(told).map_err(io::Error::other)
 }
 
 /// Takes nothing: the events have other uses, and nothing has to be reaped.

@@ -65,7 +65,7 @@ pub fn of_gateway(hub: Option<&Hub>, runtime: Option<&Runtime>) -> Vec<Fact> {
             ),
         ));
         facts.push(Fact::new("state", runtime.state_dir.display().to_string()));
-        facts.push(Fact::new("log", runtime.log_level.to_string().to_lowercase()));
+        facts.push(Fact::new("log", runtime.log_level.to_string().to_ascii_lowercase()));
         if runtime.allow_remote_permission_skip {
             facts.push(Fact::new("permissions", "a hub may switch them off"));
         }

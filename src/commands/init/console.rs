@@ -11,29 +11,34 @@ use super::super::progress::Progress;
 use super::super::{exit, print, terminal};
 use super::register::{Offer, Surroundings, qr};
 use crate::config::duration;
+use crate::signals;
 
 /// Shows registration on stdout, and ends it with Ctrl-C.
 pub struct Console {
     interrupts: Receiver<()>,
     /// Keeps the channel open where Ctrl-C could not be caught.
     open: Sender<()>,
+    caught: bool,
     progress: Option<Progress>,
 }
 
 impl Default for Console {
     fn default() -> Self {
         let (tell, interrupts) = bounded(1);
-        Self { interrupts, open: tell, progress: None }
+        Self { interrupts, open: tell, caught: false, progress: None }
     }
 }
 
 impl Console {
     /// From now on Ctrl-C ends a wait, not the process: a token that is on its way
     /// is not lost. Pressed again before that, it ends everything.
-    fn catch(&self) {
+    fn catch(&mut self) {
+        if std::mem::replace(&mut self.caught, true) {
+            return;
+        }
         let tell = self.open.clone();
-        // Where it is caught already, or cannot be, Ctrl-C ends the process.
-        let _ = ctrlc::set_handler(move || {
+        // Where it cannot be caught, Ctrl-C ends the process.
+        let _ = signals::on_interrupt(move || {
             if tell.try_send(()).is_err() {
                 std::process::exit(i32::from(exit::INTERRUPTED));
             }

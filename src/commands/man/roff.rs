@@ -14,7 +14,7 @@ impl Page {
     /// Begins a page of section 1.
     pub fn new(name: &str, version: &str, title: &str) -> Self {
         let mut page = Self::default();
-        let (name, version) = (name.to_uppercase(), escaped(version));
+        let (name, version) = (name.to_ascii_uppercase(), escaped(version));
         page.line(&format!(".TH {} 1 \"\" \"{version}\" \"{}\"", escaped(&name), escaped(title)));
         // Commands are copied from it: no hyphenation, no justified gaps.
         page.line(".nh");
@@ -24,7 +24,7 @@ impl Page {
 
     /// A section's heading.
     pub fn section(&mut self, heading: &str) {
-        self.line(&format!(".SH {}", escaped(&heading.to_uppercase())));
+        self.line(&format!(".SH {}", escaped(&heading.to_ascii_uppercase())));
         self.after_heading = true;
     }
 

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use log::warn;
 
 use super::super::exit::INTERRUPTED;
-use crate::threads;
+use crate::{signals, threads};
 
 /// Lines, in order. The channel closes at the end of the input (Ctrl-D).
 pub(super) struct Input {
@@ -82,7 +82,7 @@ impl Interrupts {
                 std::process::exit(i32::from(INTERRUPTED));
             }
         };
-        if let Err(error) = ctrlc::set_handler(handler) {
+        if let Err(error) = signals::on_interrupt(handler) {
             warn!("Ctrl-C ends everything at once error={error}");
         }
         catch_ending(ending);

@@ -306,7 +306,9 @@ impl Field {
 /// Whether the tree says zero, as a number or as a duration.
 pub fn is_zero(value: &ast::Value<'_>) -> bool {
     match value {
-        ast::Value::NumberLit(number) => number.value.parse() == Ok(0.0),
+        ast::Value::NumberLit(number) => {
+            serde_json::from_str(number.value).is_ok_and(|number: f64| number == 0.0)
+        }
         ast::Value::StringLit(text) => {
             duration::parse(&text.value).is_ok_and(|duration| duration.is_zero())
         }

@@ -165,7 +165,7 @@ fn whole_number(literal: &str) -> Option<u64> {
         return Some(number);
     }
     // Adding zero turns -0.0 into 0.0.
-    let float = literal.parse::<f64>().ok()? + 0.0;
+    let float = serde_json::from_str::<f64>(literal).ok()? + 0.0;
     let whole = float.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&float);
     whole.then(|| format!("{float:.0}").parse().ok()).flatten()
 }
