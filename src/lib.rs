@@ -31,6 +31,7 @@
 //! | [`config`] | a file becomes decided configuration, once, with every problem told |
 //! | [`protocol`] | envelope and messages of both dialects, without I/O |
 //! | [`hub`] | dialling, the link's two sides, the delivery window, the supervisor |
+//! | [`handshake`] | how a WebSocket begins, as both sides see it |
 //! | [`session`] | which sessions exist, their turns, the way of output into messages |
 //! | [`agent`] | what a session talks to: `cli`, `job`, `http`, `external`; `process` beneath |
 //! | [`sandbox`] | what a child may touch, and the threat model |
@@ -63,6 +64,7 @@ pub mod config;
 pub mod control;
 pub mod files;
 mod futexes;
+pub mod handshake;
 pub mod hub;
 pub mod ids;
 pub mod logging;

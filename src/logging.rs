@@ -10,10 +10,11 @@
 
 mod lines;
 mod quoted;
+#[cfg(target_os = "linux")]
+mod trap;
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -123,33 +124,41 @@ pub fn dropped_lines() -> u64 {
 /// From now on a panic in any thread is logged with the thread's name and ends
 /// the process with exit code 70: a gateway that lost a thread helps nobody,
 /// and the service manager starts a whole one.
+///
+/// A build whose panics have no words (`panic = "immediate-abort"`) says where in the
+/// binary it was, in bytes.
 pub fn abort_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
-        let message = panic_message(panic);
-        if let Some(logger) = LOGGER.get() {
-            // Past simplelog, whose lock the panicking thread might hold.
-            logger.lines.put(logger.line(Level::Error, &message));
-            logger.lines.flush(FLUSH);
-        } else {
-            let line = line(LogFormat::Text, true, Level::Error, &message);
-            let _ = writeln!(Stderr, "{line}");
-        }
-        std::process::exit(INTERNAL);
+        let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        let payload = panic.payload();
+        let said = payload.downcast_ref::<&str>().copied();
+        let said = said.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        panicked(&place, said)
     }));
+    #[cfg(target_os = "linux")]
+    if let Err(error) = trap::on_trap(|at| panicked(&format!("+{at:#x}"), None)) {
+        log::warn!("a panic without words will not be logged error={error}");
+    }
 }
 
-fn panic_message(panic: &PanicHookInfo<'_>) -> String {
+/// Logs the current thread's panic and ends the process.
+fn panicked(place: &str, said: Option<&str>) -> ! {
     let thread = std::thread::current();
-    let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
-    let payload = panic.payload();
-    let said = payload.downcast_ref::<&str>().copied();
-    let said = said.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    format!(
+    let message = format!(
         "panic thread={} at={} message={}",
         Quoted(thread.name().unwrap_or("unnamed")),
-        Quoted(&place),
+        Quoted(place),
         Quoted(said.unwrap_or("no message"))
-    )
+    );
+    if let Some(logger) = LOGGER.get() {
+        // Past simplelog, whose lock the panicking thread might hold.
+        logger.lines.put(logger.line(Level::Error, &message));
+        logger.lines.flush(FLUSH);
+    } else {
+        let line = line(LogFormat::Text, true, Level::Error, &message);
+        let _ = writeln!(Stderr, "{line}");
+    }
+    std::process::exit(INTERNAL);
 }
 
 /// What stands behind the facade.
@@ -339,14 +348,23 @@ mod tests {
         log::info!("shown");
         set_level(LevelFilter::Debug);
         log::debug!("shown as well");
-        let thread = crate::threads::spawn("worker-7", || panic!("boom\n{}", 7)).unwrap();
-        let _ = thread.join();
+        let ends: fn() = match std::env::var(IN_A_PROCESS).as_deref() {
+            #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+            Ok("trap") => || trap::trap(),
+            #[cfg(target_os = "linux")]
+            Ok("kill") => || {
+                let me = rustix::process::getpid();
+                rustix::process::kill_process(me, rustix::process::Signal::ILL).unwrap();
+            },
+            _ => || panic!("boom\n{}", 7),
+        };
+        let _ = crate::threads::spawn("worker-7", ends).unwrap().join();
     }
 
-    fn in_a_process(command: &mut Command) -> Output {
+    fn in_a_process(command: &mut Command, how: &str) -> Output {
         let (done, answer) = crossbeam_channel::bounded(1);
         command.args(["--exact", "logging::tests::a_process_that_panics"]);
-        command.stdout(Stdio::null()).env(IN_A_PROCESS, "1");
+        command.stdout(Stdio::null()).env(IN_A_PROCESS, how);
         let child = command.spawn().unwrap();
         let waiting = std::thread::spawn(move || done.send(child.wait_with_output()));
         let output = answer.recv_timeout(SOON).expect("the process ends").unwrap();
@@ -357,7 +375,8 @@ mod tests {
     #[test]
     fn a_panic_is_logged_with_its_thread_and_ends_the_process_with_70() {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        let output = in_a_process(command.env_remove("JOURNAL_STREAM").stderr(Stdio::piped()));
+        let command = command.env_remove("JOURNAL_STREAM").stderr(Stdio::piped());
+        let output = in_a_process(command, "panic");
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(70), "{text}");
         let lines: Vec<&str> = text.lines().map(|line| line.split_once(' ').unwrap().1).collect();
@@ -368,6 +387,33 @@ mod tests {
     }
 
     #[test]
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn a_panic_without_words_is_logged_with_its_thread_and_place() {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let output = in_a_process(command.stderr(Stdio::piped()), "trap");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(70), "{text}");
+        let last = text.lines().last().unwrap();
+        let (_, said) = last.split_once("ERROR panic thread=worker-7 at=+0x").expect(&text);
+        let at = said.strip_suffix(" message=\"no message\"").expect(&text);
+        let at = u64::from_str_radix(at, 16).unwrap();
+        let size = std::fs::metadata(std::env::current_exe().unwrap()).unwrap().len();
+        assert!((64..size).contains(&at), "{at:#x} lies in the file: {size}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_somebody_kills_it_with_is_no_panic() {
+        use std::os::unix::process::ExitStatusExt;
+
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let output = in_a_process(command.stderr(Stdio::piped()), "kill");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.signal(), Some(libc::SIGILL), "{text}");
+        assert!(!text.contains("panic"), "{text}");
+    }
+
+    #[test]
     #[cfg(target_os = "linux")]
     fn the_journal_adds_the_time_itself() {
         let path = std::env::temp_dir().join(crate::ids::next_id());
@@ -375,7 +421,7 @@ mod tests {
         let stat = rustix::fs::fstat(&file).unwrap();
         let stream = format!("{}:{}", stat.st_dev, stat.st_ino);
         let mut command = Command::new(std::env::current_exe().unwrap());
-        in_a_process(command.env("JOURNAL_STREAM", stream).stderr(file));
+        in_a_process(command.env("JOURNAL_STREAM", stream).stderr(file), "panic");
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(text.starts_with("INFO  shown\n"), "{text}");

@@ -32,7 +32,6 @@ mod desk;
 pub mod dial;
 mod dial_error;
 mod end;
-mod head;
 mod hello;
 pub mod latch;
 mod link;

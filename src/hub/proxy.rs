@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::head;
+use crate::handshake::{self, MOST_HEADERS};
 use crate::logging::Quoted;
 use crate::secret::Secret;
 
@@ -244,12 +244,12 @@ impl Proxy {
             "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{authorization}User-Agent: amurg-runtime\r\n\r\n"
         ));
         stream.write_all(request.expose().as_bytes()).map_err(ProxyError::Io)?;
-        let answer = head::read(stream).map_err(|error| match error.kind() {
+        let answer = handshake::read(stream).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => ProxyError::Answer("it closed the connection"),
             io::ErrorKind::InvalidData => ProxyError::Answer("its answer has no end"),
             _ => ProxyError::Io(error),
         })?;
-        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut parsed = httparse::Response::new(&mut headers);
         parsed.parse(&answer.head).map_err(|_| ProxyError::Answer("its answer is not HTTP"))?;
         match parsed.code {

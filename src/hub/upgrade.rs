@@ -1,23 +1,20 @@
-//! The WebSocket handshake.
+//! The client's side of the WebSocket handshake, and what a person can do about one
+//! that fails.
 //!
-//! tungstenite writes the request and verifies the answer. The answer's head is
-//! read here first and handed over whole: split into single bytes on the way it
-//! would look like an attack to tungstenite's reader. It knows nothing of
-//! hellos.
+//! It knows nothing of hellos.
 
-use std::io::{self, Cursor, Read, Write};
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::time::Instant;
 
-use tungstenite::client::{IntoClientRequest, client_with_config};
-use tungstenite::handshake::HandshakeError;
-use tungstenite::http::HeaderValue;
-use tungstenite::http::header::{AUTHORIZATION, LOCATION, USER_AGENT};
+use httparse::Header;
+use tungstenite::WebSocket;
 use tungstenite::protocol::Role;
-use tungstenite::{Error, WebSocket};
 
 use super::dial::{DialError, DialPlan, authority, websocket_config};
-use super::head;
 use super::socket::Stream;
+use crate::handshake::{self, Head, MOST_HEADERS, lists, value};
+use crate::logging::Quoted;
 use crate::secret::Secret;
 
 /// Makes a WebSocket of a stream.
@@ -30,77 +27,95 @@ pub fn upgrade(
     deadline: Instant,
 ) -> Result<WebSocket<Stream>, DialError> {
     let host = authority(plan);
-    let failed = |error: String, hint| DialError::Upgrade { host: host.clone(), error, hint };
-    let url = &plan.hub.url;
-    let scheme = if url.tls { "wss" } else { "ws" };
-    let mut request = format!("{scheme}://{host}{}", url.path)
-        .into_client_request()
-        .map_err(|error| failed(error.to_string(), Some("check hub.url".into())))?;
-    let headers = request.headers_mut();
-    headers.insert(
-        USER_AGENT,
-        HeaderValue::from_static(concat!("amurg-runtime/", env!("CARGO_PKG_VERSION"))),
-    );
-    // Hubs read the token from the hello; the header is for proxies on the way.
-    let bearer = Secret::new(format!("Bearer {}", plan.token.expose()));
-    if let Ok(mut value) = HeaderValue::from_str(bearer.expose()) {
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
-
+    let key = handshake::key();
     stream.socket_mut().set_deadline(deadline);
-    let mut exchange = Exchange { stream: &mut stream, answer: None, rest: Vec::new() };
-    let outcome = client_with_config(request, &mut exchange, None).map(drop);
-    outcome.map_err(|error| match error {
-        HandshakeError::Failure(error) => explain(plan, &host, error),
-        // A stream with a deadline never says that it would block.
-        HandshakeError::Interrupted(_) => failed("the handshake was interrupted".into(), None),
-    })?;
-    let (rest, config) = (exchange.rest, websocket_config(plan.largest_message));
-    Ok(WebSocket::from_partially_read(stream, rest, Role::Client, Some(config)))
+    let Head { head, rest } =
+        ask(&mut stream, plan, &host, &key).map_err(|error| failed(plan, &host, &error))?;
+
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut answer = httparse::Response::new(&mut headers);
+    let code = answer.parse(&head).ok().and(answer.code).filter(|_| answer.version == Some(1));
+    match code {
+        Some(101) if is_accepted(answer.headers, &key) => {
+            let config = websocket_config(plan.largest_message);
+            Ok(WebSocket::from_partially_read(stream, rest, Role::Client, Some(config)))
+        }
+        Some(status) if status != 101 => {
+            let reason = answer.reason.unwrap_or_default();
+            Err(refused(host, status, reason, value(answer.headers, "Location")))
+        }
+        _ => Err(told(host, "what answers there does not speak it", None)),
+    }
 }
 
-fn explain(plan: &DialPlan, host: &str, error: Error) -> DialError {
-    let host = host.to_owned();
-    let upgrade = |error: String, hint: Option<&str>| DialError::Upgrade {
-        host: host.clone(),
-        error,
-        hint: hint.map(str::to_owned),
+/// Sends the request (RFC 6455 section 4.1) and reads the answer's head.
+fn ask(stream: &mut Stream, plan: &DialPlan, host: &str, key: &str) -> io::Result<Head> {
+    // Hubs read the token from the hello; the header is for proxies on the way. What
+    // cannot stand in one stays out of it.
+    let token = Some(plan.token.expose()).filter(|token| {
+        token.bytes().all(|byte| byte == b'\t' || byte == b' ' || byte.is_ascii_graphic())
+    });
+    let bearer = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+    let bearer = Secret::new(bearer);
+    let request = Secret::new(format!(
+        "GET {} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\
+         User-Agent: amurg-runtime/{}\r\n{}\r\n",
+        plan.hub.url.path,
+        env!("CARGO_PKG_VERSION"),
+        bearer.expose()
+    ));
+    stream.write_all(request.expose().as_bytes())?;
+    stream.flush()?;
+    handshake::read(stream)
+}
+
+/// Whether the server understood, and agreed to no more than it was asked for.
+fn is_accepted(headers: &[Header<'_>], key: &str) -> bool {
+    lists(headers, "Upgrade", "websocket")
+        && lists(headers, "Connection", "upgrade")
+        && value(headers, "Sec-WebSocket-Accept") == Some(handshake::accept(key).as_str())
+        && value(headers, "Sec-WebSocket-Extensions").is_none()
+        && value(headers, "Sec-WebSocket-Protocol").is_none()
+}
+
+/// What a server means that answers with another status.
+fn refused(host: String, status: u16, reason: &str, location: Option<&str>) -> DialError {
+    let said = if reason.is_empty() {
+        format!("status {status}")
+    } else {
+        format!("status {status} {}", Quoted(reason))
     };
-    match error {
-        Error::Http(answer) => {
-            let status = answer.status();
-            let told = format!("status {status}");
-            match status.as_u16() {
-                status @ (401 | 403) => DialError::Unauthorized { host, status },
-                404 => upgrade(told, Some("check the path in hub.url; it normally is /ws/runtime")),
-                300..=399 => {
-                    let to = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-                    let to = to.unwrap_or("somewhere else");
-                    upgrade(
-                        format!("{told}, it sends us to {}", crate::logging::Quoted(to)),
-                        Some("set hub.url to the right address"),
-                    )
-                }
-                502..=504 => upgrade(told, Some("the hub behind that proxy is away")),
-                _ => upgrade(told, None),
-            }
+    match status {
+        401 | 403 => DialError::Unauthorized { host, status },
+        404 => told(host, said, Some("check the path in hub.url; it normally is /ws/runtime")),
+        300..=399 => {
+            let to = location.unwrap_or("somewhere else");
+            let said = format!("{said}, it sends us to {}", Quoted(to));
+            told(host, said, Some("set hub.url to the right address"))
         }
-        Error::Io(error) if super::dial_error::is_timeout(&error) => DialError::TimedOut {
-            host,
-            step: "the WebSocket handshake",
-            limit: plan.limits.handshake,
-        },
-        Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            upgrade("it closed the connection".into(), None)
-        }
-        Error::Protocol(_) => upgrade("what answers there does not speak it".into(), None),
-        error => {
-            let told = error.to_string();
-            let hint = hint(&told);
-            DialError::Upgrade { host, error: told, hint }
-        }
+        502..=504 => told(host, said, Some("the hub behind that proxy is away")),
+        _ => told(host, said, None),
     }
+}
+
+/// What a stream means that fails.
+fn failed(plan: &DialPlan, host: &str, error: &io::Error) -> DialError {
+    let host = host.to_owned();
+    if super::dial_error::is_timeout(error) {
+        let limit = plan.limits.handshake;
+        return DialError::TimedOut { host, step: "the WebSocket handshake", limit };
+    }
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return told(host, "it closed the connection", None);
+    }
+    let said = error.to_string();
+    let hint = hint(&said);
+    told(host, said, hint.as_deref())
+}
+
+fn told(host: String, error: impl Display, hint: Option<&str>) -> DialError {
+    DialError::Upgrade { host, error: error.to_string(), hint: hint.map(str::to_owned) }
 }
 
 /// With TLS 1.3 a server refuses a client's certificate only after the handshake.
@@ -112,32 +127,4 @@ fn hint(error: &str) -> Option<String> {
 #[cfg(not(feature = "tls"))]
 fn hint(_error: &str) -> Option<String> {
     None
-}
-
-/// Passes the request on, and the answer's head back in one piece.
-struct Exchange<'a> {
-    stream: &'a mut Stream,
-    answer: Option<Cursor<Vec<u8>>>,
-    rest: Vec<u8>,
-}
-
-impl Read for Exchange<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.answer.is_none() {
-            let answer = head::read(self.stream)?;
-            self.rest = answer.rest;
-            self.answer = Some(Cursor::new(answer.head));
-        }
-        self.answer.as_mut().map_or(Ok(0), |answer| answer.read(buffer))
-    }
-}
-
-impl Write for Exchange<'_> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.stream.write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
 }

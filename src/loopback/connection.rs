@@ -11,10 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, after, bounded, select};
-use tungstenite::handshake::server::{Request, Response};
 use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tungstenite::{Error, Message, WebSocket, accept_hdr_with_config};
+use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tungstenite::{Error, Message, WebSocket};
 
 use super::frame::{Direction, Frame};
 use super::history::Event;
@@ -22,6 +21,7 @@ use super::peer::{self, Outgoing, Peer};
 use super::script::{Incoming, Received, Verdict};
 use super::shared::Shared;
 use super::speech;
+use crate::handshake::{self, Head, MOST_HEADERS, lists, value};
 use crate::threads;
 
 /// How long a handshake may take.
@@ -76,12 +76,11 @@ pub(super) fn serve(hub: &Arc<Shared>, peer: &Arc<Peer>, queue: Receiver<Outgoin
     hub.ended(peer.number, leave.why());
 }
 
-/// What the reader's WebSocket needs of a stream. After the handshake it says
-/// nothing: the pongs and the answer to a Close that its WebSocket makes go
-/// nowhere, and the reader says them through the writer.
+/// What the reader's WebSocket needs of a stream. It says nothing: the pongs and the
+/// answer to a Close that its WebSocket makes go nowhere, and the reader says them
+/// through the writer.
 struct ReadHalf {
     peer: Arc<Peer>,
-    speaks: bool,
     /// The moment at which a silent runtime is given up.
     until: Option<Instant>,
 }
@@ -101,7 +100,7 @@ impl Read for ReadHalf {
 
 impl Write for ReadHalf {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.speaks { (&self.peer.stream).write(bytes) } else { Ok(bytes.len()) }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -111,24 +110,37 @@ impl Write for ReadHalf {
 
 fn handshake(hub: &Shared, peer: &Arc<Peer>) -> Option<WebSocket<ReadHalf>> {
     peer.stream.set_nodelay(true).ok()?;
-    let limit = Some(hub.frame_limit());
-    let config = WebSocketConfig::default().max_message_size(limit).max_frame_size(limit);
-    let mut authorized = false;
-    #[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
-    let look = |request: &Request, response: Response| {
-        let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| value.strip_prefix("Bearer "));
-        authorized = token.is_some_and(|token| hub.accepts(token));
-        Ok(response)
-    };
-    let half =
-        ReadHalf { peer: Arc::clone(peer), speaks: true, until: Some(Instant::now() + HANDSHAKE) };
-    let mut socket = accept_hdr_with_config(half, look, Some(config)).ok()?;
-    socket.get_mut().speaks = false;
-    socket.get_mut().until = None;
+    let until = Some(Instant::now() + HANDSHAKE);
+    let mut half = ReadHalf { peer: Arc::clone(peer), until };
+    let Head { head, rest } = handshake::read(&mut half).ok()?;
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    request.parse(&head).ok()?;
+    let accept = handshake::accept(key(&request)?);
+    let token = value(request.headers, "Authorization").and_then(|it| it.strip_prefix("Bearer "));
+    let authorized = token.is_some_and(|token| hub.accepts(token));
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    (&peer.stream).write_all(answer.as_bytes()).ok()?;
+    half.until = None;
     peer.stream.set_read_timeout(None).ok()?;
     hub.history.push(Event::Opened { connection: peer.number, at: Instant::now(), authorized });
-    Some(socket)
+    let limit = Some(hub.frame_limit());
+    let config = WebSocketConfig::default().max_message_size(limit).max_frame_size(limit);
+    Some(WebSocket::from_partially_read(half, rest, Role::Server, Some(config)))
+}
+
+/// The key of a request that asks for a WebSocket (RFC 6455 section 4.2.1).
+fn key<'a>(request: &httparse::Request<'_, 'a>) -> Option<&'a str> {
+    let headers = &*request.headers;
+    let asks = request.method == Some("GET")
+        && request.version == Some(1)
+        && lists(headers, "Connection", "upgrade")
+        && lists(headers, "Upgrade", "websocket")
+        && value(headers, "Sec-WebSocket-Version") == Some("13");
+    value(headers, "Sec-WebSocket-Key").filter(|key| asks && handshake::is_key(key))
 }
 
 /// Runs the writer beside the reader, and ends it.

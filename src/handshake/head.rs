@@ -1,4 +1,4 @@
-//! Reading the head of an HTTP answer, whole, however it is split on the way.
+//! Reading the head of an HTTP message, whole, however it is split on the way.
 //!
 //! What follows the head is kept apart, untouched. It does not know what the
 //! head says.
@@ -11,7 +11,7 @@ const LONGEST: usize = 64 * 1024;
 /// A head with its final empty line, and what came behind it.
 #[derive(Debug)]
 pub struct Head {
-    /// Status line and headers.
+    /// First line and headers.
     pub head: Vec<u8>,
     /// What was read beyond it.
     pub rest: Vec<u8>,
@@ -39,7 +39,7 @@ pub fn read(stream: &mut impl Read) -> io::Result<Head> {
             return Ok(Head { head, rest });
         }
         if head.len() > LONGEST {
-            return Err(io::Error::new(ErrorKind::InvalidData, "the answer has no end of headers"));
+            return Err(io::Error::new(ErrorKind::InvalidData, "what came has no end of headers"));
         }
     }
 }
