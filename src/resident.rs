@@ -11,7 +11,7 @@
 mod settler;
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
 #[cfg(target_os = "linux")]
@@ -73,10 +73,21 @@ fn unused_stack(top: usize, here: usize) -> (usize, usize) {
 
 /// Gives back what a table grew for a crowd, once three quarters of it have gone.
 pub fn shrink<K: Eq + Hash, V, S: BuildHasher>(table: &mut HashMap<K, V, S>) {
-    const SMALL: usize = 64;
-    if table.capacity() > SMALL && table.len() * 4 < table.capacity() {
+    if is_for_a_crowd(table.len(), table.capacity()) {
         table.shrink_to(table.len() * 2);
     }
+}
+
+/// As [`shrink`].
+pub fn shrink_set<K: Eq + Hash, S: BuildHasher>(table: &mut HashSet<K, S>) {
+    if is_for_a_crowd(table.len(), table.capacity()) {
+        table.shrink_to(table.len() * 2);
+    }
+}
+
+fn is_for_a_crowd(length: usize, capacity: usize) -> bool {
+    const SMALL: usize = 64;
+    capacity > SMALL && length * 4 < capacity
 }
 
 /// Gives back what of the heap is idle. Takes some milliseconds where that is much.

@@ -267,7 +267,7 @@ impl Runtime {
                     .watchdog
                     .handle()
                     .passed()
-                    .map(|(reason, count)| (reason.name().into(), count))
+                    .map(|(reason, count)| (reason.name().into(), count.into()))
                     .collect(),
             },
         }

@@ -34,6 +34,7 @@ pub fn spawn<T: Send + 'static>(
 ) -> io::Result<JoinHandle<T>> {
     let run = || {
         resident::stack_begins();
+        tell_name();
         run()
     };
     start(name.into(), STACK, Box::new(run))
@@ -47,7 +48,20 @@ pub fn spawn_large<T: Send + 'static>(
     name: impl Into<String>,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
+    let run = || {
+        tell_name();
+        run()
+    };
     start(name.into(), LARGE_STACK, Box::new(run))
+}
+
+/// Tells the system the thread's name. The standard library does; but musl's way, with
+/// its `printf`, is left out of the static binaries (`scripts/static.sh`).
+fn tell_name() {
+    #[cfg(target_env = "musl")]
+    if let Some(Ok(name)) = std::thread::current().name().map(std::ffi::CString::new) {
+        let _ = rustix::thread::set_name(&name);
+    }
 }
 
 /// Boxed, because what the standard library does to start a thread is compiled

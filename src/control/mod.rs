@@ -21,6 +21,7 @@ mod system;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 use self::system::Stream;
@@ -46,7 +47,7 @@ impl Write for &Stream {
 }
 
 /// What can be asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Request {
     /// The whole report.
@@ -70,6 +71,38 @@ pub enum Request {
         /// Hub's id of the session.
         session: String,
     },
+}
+
+impl Request {
+    /// Reads a request, as [`Answer::read`] reads an answer.
+    ///
+    /// # Errors
+    /// When it is no request.
+    pub fn read(line: &str) -> serde_json::Result<Self> {
+        const KINDS: [&str; 6] =
+            ["status", "wait-connected", "reload", "drain", "log-level", "close"];
+        #[derive(Deserialize)]
+        struct Told {
+            #[serde(rename = "do")]
+            kind: String,
+            timeout_ms: Option<u64>,
+            level: Option<String>,
+            session: Option<String>,
+        }
+        let Told { kind, timeout_ms, level, session } = serde_json::from_str(line)?;
+        let missing = serde_json::Error::missing_field;
+        Ok(match kind.as_str() {
+            "status" => Self::Status,
+            "wait-connected" => {
+                Self::WaitConnected { timeout_ms: timeout_ms.ok_or_else(|| missing("timeout_ms"))? }
+            }
+            "reload" => Self::Reload,
+            "drain" => Self::Drain,
+            "log-level" => Self::LogLevel { level: level.ok_or_else(|| missing("level"))? },
+            "close" => Self::Close { session: session.ok_or_else(|| missing("session"))? },
+            other => return Err(serde_json::Error::unknown_variant(other, &KINDS)),
+        })
+    }
 }
 
 /// What is answered.
@@ -111,7 +144,7 @@ impl Answer {
             "status" => serde_json::from_str(line).map(|report| Self::Status(Box::new(report))),
             "done" => Ok(Self::Done { text: told.text }),
             "refused" => Ok(Self::Refused { reason: told.reason }),
-            other => Err(serde::de::Error::unknown_variant(other, &["status", "done", "refused"])),
+            other => Err(serde_json::Error::unknown_variant(other, &["status", "done", "refused"])),
         }
     }
 }

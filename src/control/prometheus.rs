@@ -116,8 +116,8 @@ mod tests {
         let mut report = Report { runtime_id: "la\"b\\".into(), ..Report::default() };
         report.version = "1.2.3".into();
         report.connection.last_pong_seconds = Some(0.5);
-        report.counters.deadlines.insert("idle_turn".into(), 3);
-        report.counters.deadlines.insert("inactive".into(), 1);
+        report.counters.deadlines.insert("idle_turn".into(), 3.into());
+        report.counters.deadlines.insert("inactive".into(), 1.into());
         report.sessions.push(Session { busy: true, ..Session::default() });
         report
     }

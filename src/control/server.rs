@@ -97,7 +97,7 @@ fn attend(mut stream: &Stream, handler: &Handler) -> io::Result<()> {
     stream.set_patience(PATIENCE, PATIENCE)?;
     let mut line = String::new();
     BufReader::new(stream.take(MAX_REQUEST)).read_line(&mut line)?;
-    let answer = match serde_json::from_str(&line) {
+    let answer = match Request::read(&line) {
         Ok(request) => handler(request),
         Err(error) => Answer::Refused { reason: format!("not understood: {error}") },
     };

@@ -1,11 +1,12 @@
 //! Who has stored how much, and whose files go when. Counts only; what it knows
 //! of the disk is what it found there at the start.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use super::system::directory::Directory;
 use super::{FileLimits, Refusal, TRASH, name};
+use crate::resident;
 
 /// What the smallest file counts for, in bytes: a block and its names.
 const LEAST: u64 = 4096;
@@ -13,7 +14,7 @@ const LEAST: u64 = 4096;
 const PER_SESSION: u64 = 16;
 
 /// A session's place in the store.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Directory of its endpoint.
     pub endpoint: String,
@@ -43,8 +44,7 @@ struct Session {
 pub struct Table {
     /// What applies now.
     pub limits: FileLimits,
-    /// A tree: it takes what its content needs, for a crowd and after it.
-    sessions: BTreeMap<Key, Session>,
+    sessions: HashMap<Key, Session>,
     total: u64,
 }
 
@@ -52,7 +52,7 @@ impl Table {
     /// Counts what lies in `root`. Its sessions ended when their directories
     /// were last changed.
     pub fn of(root: &Directory, limits: FileLimits, now: SystemTime) -> Self {
-        let mut table = Self { limits, sessions: BTreeMap::new(), total: 0 };
+        let mut table = Self { limits, sessions: HashMap::new(), total: 0 };
         let endpoints = root.names().into_iter().flatten().filter(|endpoint| endpoint != TRASH);
         for endpoint in endpoints {
             let Ok(directory) = root.open(&endpoint) else { continue };
@@ -117,7 +117,9 @@ impl Table {
     /// The session's directory waits to be removed; what [`Table::removed`] must
     /// be told then.
     pub fn move_out(&mut self, key: &Key) -> u64 {
-        self.sessions.remove(key).map_or(0, |session| session.bytes)
+        let bytes = self.sessions.remove(key).map_or(0, |session| session.bytes);
+        resident::shrink(&mut self.sessions);
+        bytes
     }
 
     /// So many bytes are gone from the disk.

@@ -4,17 +4,17 @@
 //! half of the heap is of that kind; `armed` tells which entries are still meant.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BinaryHeap, HashMap};
 use std::fmt;
 use std::time::Instant;
 
 use super::{Deadline, Notify, Reason};
+use crate::resident;
 
 /// What is armed.
 #[derive(Default)]
 pub(super) struct Deadlines {
-    /// A tree: it takes what its content needs, for a crowd and after it.
-    armed: BTreeMap<(u64, Reason), Armed>,
+    armed: HashMap<(u64, Reason), Armed>,
     heap: BinaryHeap<Reverse<Entry>>,
     serial: u64,
 }
@@ -77,6 +77,7 @@ impl Deadlines {
     }
 
     fn compact(&mut self) {
+        resident::shrink(&mut self.armed);
         if self.heap.len() > 64 + 2 * self.armed.len() {
             self.heap = self
                 .armed

@@ -5,15 +5,16 @@
 //! a secret: a process may drop it, and one that forges it only offers itself.
 //! So a strange mark says nothing, unless it is one that is in use here.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::ids::process_nonce;
+use crate::resident;
 
-/// The texts of the marks that somebody holds.
-static IN_USE: Mutex<BTreeSet<Box<str>>> = Mutex::new(BTreeSet::new());
+/// The numbers of the marks that somebody holds.
+static IN_USE: LazyLock<Mutex<HashSet<u64>>> = LazyLock::new(Mutex::default);
 
 /// `<nonce of the runtime>.<number of the session>`. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +22,10 @@ pub struct Mark(Arc<Text>);
 
 /// In use as long as it is there.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Text(Box<str>);
+struct Text {
+    number: u64,
+    text: Box<str>,
+}
 
 impl Mark {
     /// The variable it travels in.
@@ -31,24 +35,26 @@ impl Mark {
     pub fn next() -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let text: Box<str> = format!("{}.{number}", process_nonce()).into();
-        in_use().insert(text.clone());
-        Self(Arc::new(Text(text)))
+        let text = format!("{}.{number}", process_nonce()).into();
+        in_use().insert(number);
+        Self(Arc::new(Text { number, text }))
     }
 
     /// The text of the variable.
     pub fn as_str(&self) -> &str {
-        &self.0.0
+        &self.0.text
     }
 }
 
 impl Drop for Text {
     fn drop(&mut self) {
-        in_use().remove(&self.0);
+        let mut in_use = in_use();
+        in_use.remove(&self.number);
+        resident::shrink_set(&mut in_use);
     }
 }
 
-fn in_use() -> MutexGuard<'static, BTreeSet<Box<str>>> {
+fn in_use() -> MutexGuard<'static, HashSet<u64>> {
     // Every change is one step: a panic leaves nothing half done.
     IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -62,13 +68,20 @@ impl fmt::Display for Mark {
 /// Whether `mark` was given out by the runtime that had `nonce`.
 #[cfg(unix)]
 pub(crate) fn is_of(mark: &[u8], nonce: &str) -> bool {
-    mark.strip_prefix(nonce.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'.'))
+    number(mark, nonce).is_some()
+}
+
+/// What stands behind the nonce and its dot.
+#[cfg(unix)]
+fn number<'a>(mark: &'a [u8], nonce: &str) -> Option<&'a [u8]> {
+    mark.strip_prefix(nonce.as_bytes())?.strip_prefix(b".")
 }
 
 /// Whether somebody in this process holds `mark`.
 #[cfg(unix)]
 pub(super) fn is_in_use(mark: &[u8]) -> bool {
-    std::str::from_utf8(mark).is_ok_and(|mark| in_use().contains(mark))
+    let number = number(mark, process_nonce()).and_then(|number| str::from_utf8(number).ok());
+    number.and_then(|number| number.parse().ok()).is_some_and(|number| in_use().contains(&number))
 }
 
 #[cfg(all(test, unix))]

@@ -89,7 +89,7 @@ struct Cli {
     #[serde(skip_serializing_if = "Option::is_none")]
     work_dir: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    env: BTreeMap<&'static str, &'static str>,
+    env: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     tty: bool,
 }
@@ -140,7 +140,7 @@ fn endpoint(agent: &Agent, parts: &Parts<'_>) -> Endpoint {
                 command: command.clone(),
                 args: args.clone(),
                 work_dir: work_dir(),
-                env: env.iter().copied().collect(),
+                env: env.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
                 tty: *tty,
             };
             Endpoint { cli: Some(cli), ..of("generic-cli") }

@@ -24,12 +24,11 @@ pub(super) fn config() -> String {
 /// A shell that survives a mistake, as its agent should.
 #[cfg(not(windows))]
 fn programs() -> (Value, Value) {
-    use std::collections::BTreeMap;
-
     use super::super::shells::{BASH, NO_PROMPT, SH};
 
     let (shell, args) = if is_on_path("bash") { ("bash", &BASH[..]) } else { ("sh", &SH[..]) };
-    let env: BTreeMap<&str, &str> = NO_PROMPT.into_iter().collect();
+    let env = NO_PROMPT.map(|(name, value)| (name.to_owned(), Value::from(value)));
+    let env: Value = env.into_iter().collect();
     let shell = json!({ "command": shell, "args": args, "env": env, "tty": true });
     (shell, json!({ "command": "cat" }))
 }

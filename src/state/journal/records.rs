@@ -4,8 +4,10 @@
 //! has a default. What an older program must not misread is a new [`VERSION`].
 //! How records lie in a file is [`lines`](super::lines)' business.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
+use crate::json::from_bytes;
 use crate::protocol::outbound::Frame;
 
 /// Version of the format, in every file's header.
@@ -22,7 +24,7 @@ pub struct Header {
 }
 
 /// One thing that has become true.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "t", rename_all = "snake_case")]
 pub enum Record {
     /// A process of this runtime began to run.
@@ -58,6 +60,44 @@ pub enum Record {
     },
     /// What a shutdown could not deliver.
     Undelivered(Undelivered),
+}
+
+impl Record {
+    /// Reads a record: its kind first, then what belongs to that kind. A derived reader
+    /// gathers all of it in a tree before it knows the kind, by code of its own for
+    /// every type in it.
+    ///
+    /// # Errors
+    /// When it is no record that is known here.
+    pub fn read(json: &[u8]) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        struct Told {
+            t: String,
+            nonce: Option<String>,
+            session: Option<String>,
+            messages: Option<Vec<String>>,
+        }
+        let Told { t, nonce, session, messages } = from_bytes(json)?;
+        let missing = serde_json::Error::missing_field;
+        let session = || session.ok_or_else(|| missing("session"));
+        Ok(match t.as_str() {
+            "run" => Self::Run(from_bytes(json)?),
+            "run_over" => Self::RunOver { nonce: nonce.ok_or_else(|| missing("nonce"))? },
+            "session" => Self::Session(from_bytes(json)?),
+            "session_forgotten" => Self::SessionForgotten { session: session()? },
+            "turn_opened" => Self::TurnOpened(from_bytes(json)?),
+            "turn_ended" => Self::TurnEnded(from_bytes(json)?),
+            "turn_confirmed" => Self::TurnConfirmed(from_bytes(json)?),
+            "queued" => Self::Queued(from_bytes(json)?),
+            "unqueued" => Self::Unqueued(from_bytes(json)?),
+            "recent" => {
+                let messages = messages.ok_or_else(|| missing("messages"))?;
+                Self::Recent { session: session()?, messages }
+            }
+            "undelivered" => Self::Undelivered(from_bytes(json)?),
+            other => return Err(serde_json::Error::unknown_variant(other, &[])),
+        })
+    }
 }
 
 /// A process of this runtime.
@@ -219,14 +259,14 @@ mod tests {
         ];
         for record in records {
             let json = serde_json::to_string(&record).unwrap();
-            assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), record);
+            assert_eq!(Record::read(json.as_bytes()).unwrap(), record);
         }
     }
 
     #[test]
     fn unknown_fields_are_ignored_and_missing_ones_have_defaults() {
         let old = br#"{"t":"session","session":"s","endpoint":"e","user":"u","later":[1]}"#;
-        let Record::Session(session) = serde_json::from_slice(old).unwrap() else { panic!() };
+        let Record::Session(session) = Record::read(old).unwrap() else { panic!() };
         assert_eq!(session.prompt_profile, None);
         assert!(!session.uncertain);
     }

@@ -24,6 +24,7 @@ use super::ledger::Ledger;
 use super::lines::Lines;
 use super::records::{Header, Record, VERSION};
 use super::store::{Segment, Store};
+use crate::json;
 
 /// A segment smaller than this is not worth compacting, in bytes. Tests do it often.
 const SMALL: usize = if cfg!(test) { 2048 } else { 1 << 20 };
@@ -199,7 +200,7 @@ impl SyncJob {
 pub(super) fn read_segment(number: u64, bytes: &[u8], ledger: &mut Option<Ledger>) -> bool {
     let mut lines = Lines::new(bytes);
     let mut first = lines.next();
-    let header = first.and_then(|json| serde_json::from_slice::<Header>(json).ok());
+    let header = first.and_then(|line| json::from_bytes::<Header>(line).ok());
     if let Some(Header { journal: version, .. }) = header
         && version > VERSION
     {
@@ -212,8 +213,8 @@ pub(super) fn read_segment(number: u64, bytes: &[u8], ledger: &mut Option<Ledger
     let promised = header.map(|header| header.snapshot);
     let (mut records, mut unknown) = (Vec::new(), 0);
     let mut snapshot_is_whole = promised == Some(0);
-    while let Some(json) = first.take().or_else(|| lines.next()) {
-        match serde_json::from_slice::<Record>(json) {
+    while let Some(line) = first.take().or_else(|| lines.next()) {
+        match Record::read(line) {
             Ok(record) => records.push(record),
             Err(_) => unknown += 1,
         }

@@ -32,6 +32,7 @@ use super::stdin::Stdin;
 use super::{poll, pty};
 use crate::agent::process::mark::Mark;
 use crate::agent::process::plan::{SpawnPlan, Stdio};
+use crate::json;
 use crate::wake::Waker;
 
 /// Longest time from the start of the launcher to the start of the child's program.
@@ -347,9 +348,7 @@ fn await_exec(socket: &OwnedFd, deadline: Instant) -> Result<(), NoExec> {
     }
     match said.strip_prefix(&[READY]) {
         Some([]) => Ok(()),
-        rest => {
-            Err(serde_json::from_slice(rest.unwrap_or(&said)).map_or(NoExec::Died, NoExec::Failed))
-        }
+        rest => Err(json::from_bytes(rest.unwrap_or(&said)).map_or(NoExec::Died, NoExec::Failed)),
     }
 }
 

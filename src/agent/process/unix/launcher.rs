@@ -20,6 +20,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use super::inherited;
 use super::order::{Failure, HEADER, MOST, Order, READY};
 use crate::agent::process::plan::{SpawnPlan, Stdio};
+use crate::json;
 
 /// How much likelier than the runtime a child is chosen when memory runs out.
 const OOM_SCORE: i32 = 500;
@@ -74,7 +75,7 @@ fn receive(socket: &OwnedFd) -> io::Result<(Order, [OwnedFd; 3])> {
     }
     let mut text = vec![0; length];
     rest.read_exact(&mut text)?;
-    Ok((serde_json::from_slice(&text)?, stdio))
+    Ok((json::from_bytes(&text)?, stdio))
 }
 
 #[cfg(target_os = "linux")]

@@ -3,32 +3,48 @@
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Text<'a> {
-    Plain(Cow<'a, str>),
-    Bytes(Cow<'a, [u8]>),
-}
+struct Text<'a>(Cow<'a, OsStr>);
 
-impl<'a> From<&'a OsStr> for Text<'a> {
-    fn from(text: &'a OsStr) -> Self {
-        match text.to_str() {
-            Some(plain) => Self::Plain(plain.into()),
-            None => Self::Bytes(text.as_bytes().into()),
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0.to_str() {
+            Some(plain) => to.serialize_str(plain),
+            None => self.0.as_bytes().serialize(to),
         }
     }
 }
 
-impl From<Text<'_>> for OsString {
-    fn from(text: Text<'_>) -> Self {
-        match text {
-            Text::Plain(plain) => plain.into_owned().into(),
-            Text::Bytes(bytes) => Self::from_vec(bytes.into_owned()),
+impl<'de> Deserialize<'de> for Text<'_> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = OsString;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or its bytes")
+            }
+
+            fn visit_str<E>(self, plain: &str) -> Result<OsString, E> {
+                Ok(plain.into())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut bytes: A) -> Result<OsString, A::Error> {
+                let mut text = Vec::new();
+                while let Some(byte) = bytes.next_element()? {
+                    text.push(byte);
+                }
+                Ok(OsString::from_vec(text))
+            }
         }
+
+        from.deserialize_any(Either).map(|text| Self(text.into()))
     }
 }
 
@@ -38,14 +54,14 @@ pub(super) mod path {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::{OsString, Text};
+    use super::Text;
 
     pub fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
-        Text::from(path.as_os_str()).serialize(to)
+        Text(path.as_os_str().into()).serialize(to)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
-        Text::deserialize(from).map(|text| OsString::from(text).into())
+        Text::deserialize(from).map(|text| text.0.into_owned().into())
     }
 }
 
@@ -59,15 +75,14 @@ pub(super) mod pairs {
         pairs: &[(OsString, OsString)],
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        to.collect_seq(
-            pairs.iter().map(|(name, value)| [Text::from(&**name), Text::from(&**value)]),
-        )
+        let pairs = pairs.iter();
+        to.collect_seq(pairs.map(|(name, value)| [name, value].map(|text| Text(text.into()))))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Vec<(OsString, OsString)>, D::Error> {
         let pairs = Vec::<[Text; 2]>::deserialize(from)?;
-        Ok(pairs.into_iter().map(|[name, value]| (name.into(), value.into())).collect())
+        Ok(pairs.into_iter().map(|pair| pair.map(|text| text.0.into_owned()).into()).collect())
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use super::Session;
+use crate::json;
 use crate::state::journal::records::RememberedSession;
 
 /// Endpoint, user, prompt profile, whether a command may still run, message ids.
@@ -32,8 +33,8 @@ pub(super) fn used(packed: &[u8]) -> u64 {
 
 /// The session that was packed.
 pub(super) fn unpack(id: &str, packed: &[u8]) -> Option<Session> {
-    let json = packed.get(size_of::<u64>()..)?;
-    let content: Content<String, VecDeque<String>> = serde_json::from_slice(json).ok()?;
+    let text = packed.get(size_of::<u64>()..)?;
+    let content: Content<String, VecDeque<String>> = json::from_bytes(text).ok()?;
     let (endpoint_id, user_id, prompt_profile, uncertain, recent) = content;
     let remembered = RememberedSession {
         session_id: id.to_owned(),
