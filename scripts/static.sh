@@ -5,6 +5,8 @@
 #                                   as small as can be, at twice the CPU per byte
 #   STD=prebuilt                    rustup's standard library, a fifth larger; default: source
 #                                   where its source can be had
+#   STRIP=none                      leaves the names in, for the place that a panic told; the
+#                                   code lies where it does without them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/toolchain.sh
@@ -51,30 +53,48 @@ remap+=" --remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust=/rust
 link="-C linker=rust-lld -C link-arg=--icf=all -C link-arg=-zpack-relative-relocs"
 # Stripped, it has no symbols that a backtrace could name.
 std=("-Zbuild-std=std,panic_abort" "-Zbuild-std-features=optimize_for_size,backtrace-trace-only")
-# For the last step alone. Functions that differ in constants become one. And without
-# unwind tables a backtrace shows nothing: what the standard library calls for one
-# becomes a call of no effect, which keeps the unwinder out.
-last=(--bin amurg-runtime -- -C strip=symbols -C llvm-args=-enable-global-merge-func)
+# For the last step alone. Functions that differ in constants become one.
+last=(--bin amurg-runtime -- -C "strip=${STRIP:-symbols}" -C llvm-args=-enable-global-merge-func)
 if [ "$profile" = tiny ]; then
     # A short `match` compares instead of jumping through a table, branches lie where
     # they are shortest, and what a loop could keep in a register is made where it is
     # used: 3 % less in all.
     for option in min-jump-table-entries=8 apply-ext-tsp-for-size disable-machine-licm \
-        disable-licm-promotion disable-constant-hoisting; do
+        disable-licm-promotion disable-constant-hoisting disable-early-taildup \
+        enable-pre=false split-spill-mode=size; do
         last+=(-C "llvm-args=-$option")
     done
 fi
-no_unwinder=(-C link-arg=--defsym=_Unwind_Backtrace=getpid -C link-arg=--defsym=_Unwind_GetIP=getpid)
+# What becomes a call of no effect. Without unwind tables a backtrace shows nothing: the
+# unwinder stays out. And musl's `printf`, by which it names a thread: `threads` does.
+left_out=()
+for function in _Unwind_Backtrace _Unwind_GetIP pthread_setname_np; do
+    left_out+=(-C "link-arg=--defsym=$function=getpid")
+done
+# A panic of the plain one traps, and has no words: they are a tenth of it. `logging`
+# takes the trap, and tells thread and place.
+wordless() { # wordless COMPILER…
+    local silence="-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none"
+    [ "$profile" = tiny ] || return 0
+    # shellcheck disable=SC2086
+    if RUSTC_BOOTSTRAP=1 "$@" $silence --print cfg >/dev/null 2>&1; then
+        small+=" $silence"
+    else
+        say "this compiler has no panic=immediate-abort: the binary is a tenth larger"
+    fi
+}
 if ! has_prebuilt "$target"; then
     # zig links then: it has musl and an unwinder for every target.
     need_zig
     need_rust_src
+    wordless rustc +nightly
     RUSTFLAGS="$small $remap -C link-self-contained=no" \
         RUSTUP_TOOLCHAIN=nightly cargo-zigbuild rustc "${flags[@]}" "${std[@]}" "${last[@]}"
 elif [ "${STD:-source}" = source ] && has_own_src; then
     # Stable as it is, except that it may compile its own library along.
+    wordless rustc
     RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small $remap $link" \
-        cargo rustc "${flags[@]}" "${std[@]}" "${last[@]}" "${no_unwinder[@]}"
+        cargo rustc "${flags[@]}" "${std[@]}" "${last[@]}" "${left_out[@]}"
 else
     say "with rustup's own standard library: the binary is a fifth larger"
     RUSTFLAGS="$small $remap $link" cargo rustc "${flags[@]}" "${last[@]}"

@@ -29,7 +29,7 @@ pub struct Service {
 }
 
 /// A question from the control socket and where its answer goes.
-type Asked = (Request, Sender<Answer>);
+type Asked = Box<(Request, Sender<Box<Answer>>)>;
 
 impl Service {
     /// Takes the signals over.
@@ -78,7 +78,8 @@ impl Service {
                 },
                 recv(self.links.1) -> connected => desk.link_changed(connected == Ok(true)),
                 recv(asked) -> asked => {
-                    if let Ok((request, answer)) = asked {
+                    if let Ok(asked) = asked {
+                        let (request, answer) = *asked;
                         desk.attend(request, answer);
                     }
                 }
@@ -117,10 +118,10 @@ fn control_server(state_dir: &Path, ask: Sender<Asked>) -> Option<Server> {
         let busy = || Answer::Refused {
             reason: "the runtime is busy or stopping; try again in a moment".into(),
         };
-        if ask.send((request, answer)).is_err() {
+        if ask.send(Box::new((request, answer))).is_err() {
             return busy();
         }
-        answered.recv_timeout(wait + PATIENCE).unwrap_or_else(|_| busy())
+        answered.recv_timeout(wait + PATIENCE).map_or_else(|_| busy(), |answer| *answer)
     };
     Server::start(&path, std::sync::Arc::new(handler))
         .inspect_err(|error| warn!("no control socket path={} error={error}", path.display()))
@@ -135,12 +136,12 @@ struct Desk<'a> {
     level: Option<LevelFilter>,
     connected: bool,
     /// Who waits for a connection, and until when.
-    waiting: Vec<(Instant, Sender<Answer>)>,
+    waiting: Vec<(Instant, Sender<Box<Answer>>)>,
     drained: Receiver<()>,
 }
 
 impl Desk<'_> {
-    fn attend(&mut self, request: Request, answer: Sender<Answer>) {
+    fn attend(&mut self, request: Request, answer: Sender<Box<Answer>>) {
         let done = |text: &str| Answer::Done { text: text.into() };
         let reply = match request {
             Request::Status => self.status(),
@@ -176,7 +177,7 @@ impl Desk<'_> {
             }
         };
         // Whoever asked may have gone.
-        let _ = answer.send(reply);
+        let _ = answer.send(reply.into());
     }
 
     fn status(&self) -> Answer {
@@ -231,9 +232,9 @@ impl Desk<'_> {
         let (over, waiting) =
             std::mem::take(&mut self.waiting).into_iter().partition(|(deadline, _)| who(*deadline));
         self.waiting = waiting;
-        let over: Vec<(Instant, Sender<Answer>)> = over;
+        let over: Vec<(Instant, Sender<Box<Answer>>)> = over;
         for (_, answer) in over {
-            let _ = answer.send(self.status());
+            let _ = answer.send(self.status().into());
         }
     }
 }

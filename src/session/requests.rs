@@ -38,8 +38,9 @@ pub enum Request {
     },
     /// What exists just now.
     Sessions {
-        /// Gets them.
-        reply: Sender<Overview>,
+        /// Gets them. Boxed, as are others that are sent now and then: a channel's code is
+        /// compiled anew for each size of what goes over it.
+        reply: Sender<Box<Overview>>,
     },
 }
 

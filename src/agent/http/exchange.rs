@@ -49,7 +49,7 @@ pub enum Progress {
 /// The end of an exchange that its owner holds.
 #[derive(Debug)]
 pub struct Exchange {
-    progress: Receiver<Progress>,
+    progress: Receiver<Box<Progress>>,
     thread: JoinHandle<()>,
     parting: Arc<AtomicU8>,
 }
@@ -94,7 +94,7 @@ impl Exchange {
     /// has ended.
     pub fn next(&self) -> Option<Progress> {
         match self.progress.try_recv() {
-            Ok(progress) => Some(progress),
+            Ok(progress) => Some(*progress),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => {
                 Some(Progress::End(Err(Failure::Head(Error::ConnectionFailed))))
@@ -130,7 +130,7 @@ pub fn stuck() -> usize {
 }
 
 struct Teller {
-    sender: Sender<Progress>,
+    sender: Sender<Box<Progress>>,
     waker: Waker,
 }
 
@@ -138,7 +138,7 @@ impl Teller {
     /// Waits until the piece is taken over; `false` when nobody will.
     fn tell(&self, progress: Progress) -> bool {
         // The waker only after the message: who is woken looks once, and must find it.
-        let told = self.sender.send(progress).is_ok();
+        let told = self.sender.send(Box::new(progress)).is_ok();
         self.waker.wake();
         told
     }

@@ -342,7 +342,7 @@ impl Dispatcher {
             Request::PassOver => self.passes_over = true,
             Request::Leave { left } => self.left = Some(left),
             Request::Sessions { reply } => {
-                let _ = reply.send(overview::of(&self.registry, self.totals));
+                let _ = reply.send(overview::of(&self.registry, self.totals).into());
             }
         }
     }
