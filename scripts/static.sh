@@ -5,8 +5,8 @@
 #                                   as small as can be, at twice the CPU per byte
 #   STD=prebuilt                    rustup's standard library, a fifth larger; default: source
 #                                   where its source can be had
-#   STRIP=none                      leaves the names in, for the place that a panic told; the
-#                                   code lies where it does without them
+#   NAMES=kept                      with names, for the place that a panic told, beside the
+#                                   one without: the code lies where it does there
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/toolchain.sh
@@ -54,7 +54,7 @@ link="-C linker=rust-lld -C link-arg=--icf=all -C link-arg=-zpack-relative-reloc
 # Stripped, it has no symbols that a backtrace could name.
 std=("-Zbuild-std=std,panic_abort" "-Zbuild-std-features=optimize_for_size,backtrace-trace-only")
 # For the last step alone. Functions that differ in constants become one.
-last=(--bin amurg-runtime -- -C "strip=${STRIP:-symbols}" -C llvm-args=-enable-global-merge-func)
+last=(--bin amurg-runtime -- -C "strip=$([ "${NAMES:-}" = kept ] && echo none || echo symbols)" -C llvm-args=-enable-global-merge-func)
 if [ "$profile" = tiny ]; then
     # A short `match` compares instead of jumping through a table, branches lie where
     # they are shortest, and what a loop could keep in a register is made where it is
@@ -101,7 +101,7 @@ else
 fi
 
 mkdir -p target/dist
-out=target/dist/amurg-runtime-$(version)-$target$suffix
+out=target/dist/amurg-runtime-$(version)-$target$suffix${NAMES:+-names}
 install -m 0755 "${CARGO_TARGET_DIR:-target}/$target/$profile/amurg-runtime" "$out"
 # A loader or a library in the headers would be a dependency after all.
 if readelf -ldW "$out" | grep -E 'INTERP|NEEDED'; then

@@ -13,13 +13,13 @@ use sha1::{Digest as _, Sha1};
 pub use head::{Head, read};
 
 /// Most headers of a head that is read; hubs behind proxies send about twenty.
-pub const MOST_HEADERS: usize = 100;
+pub const MOST_HEADERS: usize = 128;
 
 /// What a server appends to the key (RFC 6455 section 1.3).
 const SERVER: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// A new `Sec-WebSocket-Key`: 16 random bytes. It keeps caches from answering, not
-/// anybody from guessing (RFC 6455 section 10.3).
+/// anybody from guessing.
 pub fn key() -> String {
     BASE64.encode(fastrand::u128(..).to_ne_bytes())
 }
@@ -38,6 +38,12 @@ pub fn is_key(key: &str) -> bool {
 pub fn value<'h>(headers: &[Header<'h>], name: &str) -> Option<&'h str> {
     let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
     std::str::from_utf8(header.value).ok()
+}
+
+/// Whether a header is there and says anything, be it text or not.
+pub fn says(headers: &[Header<'_>], name: &str) -> bool {
+    let mut named = headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+    named.any(|header| !header.value.trim_ascii().is_empty())
 }
 
 /// Whether a header's list holds `word`; case does not count (RFC 9110 section 5.6.1).

@@ -1,10 +1,11 @@
 //! JSON from bytes, in one way for everybody.
 //!
 //! `serde_json` has a reader for text and one for bytes, and every type that is read
-//! is compiled anew for each: 15 KB of the small binary for the same answers.
+//! is compiled anew for each: 5 KB of the small binary for the same answers.
 
 use serde::Deserialize;
 use serde::de::Error as _;
+use serde_json::{Map, Value};
 
 /// Reads a value.
 ///
@@ -13,4 +14,19 @@ use serde::de::Error as _;
 pub fn from_bytes<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> serde_json::Result<T> {
     let text = std::str::from_utf8(bytes).map_err(serde_json::Error::custom)?;
     serde_json::from_str(text)
+}
+
+/// Takes a text out of an object.
+///
+/// # Errors
+/// When it is not there, or no text.
+pub fn take_text(
+    object: &mut Map<String, Value>,
+    name: &'static str,
+) -> serde_json::Result<String> {
+    match object.remove(name) {
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err(serde_json::Error::custom(format_args!("`{name}` is no text"))),
+        None => Err(serde_json::Error::missing_field(name)),
+    }
 }

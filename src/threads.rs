@@ -34,7 +34,6 @@ pub fn spawn<T: Send + 'static>(
 ) -> io::Result<JoinHandle<T>> {
     let run = || {
         resident::stack_begins();
-        tell_name();
         run()
     };
     start(name.into(), STACK, Box::new(run))
@@ -48,10 +47,6 @@ pub fn spawn_large<T: Send + 'static>(
     name: impl Into<String>,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    let run = || {
-        tell_name();
-        run()
-    };
     start(name.into(), LARGE_STACK, Box::new(run))
 }
 
@@ -71,5 +66,8 @@ fn start<T: Send + 'static>(
     stack: usize,
     run: Box<dyn FnOnce() -> T + Send>,
 ) -> io::Result<JoinHandle<T>> {
-    Builder::new().name(name).stack_size(stack).spawn(run)
+    Builder::new().name(name).stack_size(stack).spawn(|| {
+        tell_name();
+        run()
+    })
 }

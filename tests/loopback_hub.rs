@@ -384,3 +384,37 @@ fn a_bearer_token_is_noticed_but_not_needed() {
     let sent = hub.frames().into_iter().find(|frame| frame.direction == Direction::ToRuntime);
     assert_eq!(sent.expect("an ack").kind(), "hello.ack");
 }
+
+#[test]
+fn what_asks_for_no_websocket_gets_no_answer() {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    let hub = hub(Dialect::Endpoint);
+    let answer = |first: &str, headers: &[&str]| {
+        let mut stream = TcpStream::connect(hub.address()).expect("a connection");
+        stream.set_read_timeout(Some(support::PATIENCE)).expect("a timeout");
+        let head = format!("{first}\r\nHost: hub\r\n{}\r\n\r\n", headers.join("\r\n"));
+        stream.write_all(head.as_bytes()).expect("a request");
+        let mut answer = [0; 12];
+        // A reset says no as well as an end.
+        let count = stream.read(&mut answer).unwrap_or_default();
+        String::from_utf8_lossy(&answer[..count]).into_owned()
+    };
+    let right = [
+        "Connection: keep-alive, Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    assert_eq!(answer("GET / HTTP/1.1", &right), "HTTP/1.1 101");
+    for missing in 0..right.len() {
+        let mut headers = right.to_vec();
+        let without = headers.remove(missing);
+        assert_eq!(answer("GET / HTTP/1.1", &headers), "", "without {without}");
+    }
+    assert_eq!(answer("POST / HTTP/1.1", &right), "");
+    assert_eq!(answer("GET / HTTP/1.0", &right), "");
+    let short = [right[0], right[1], right[2], "Sec-WebSocket-Key: c2hvcnQ="];
+    assert_eq!(answer("GET / HTTP/1.1", &short), "");
+}

@@ -82,7 +82,7 @@ pub fn run(arguments: &Control) -> u8 {
     let sockets = sockets(&config);
     match client::ask(&sockets, &request) {
         Ok(Answer::Done { text }) => {
-            println!("{}", escaped(&text));
+            super::print(&format!("{}\n", escaped(&text)));
             match &arguments.order {
                 Order::Drain(Drain { wait: Some(wait) }) => wait_for_end(&sockets, *wait),
                 _ => exit::OK,
@@ -133,6 +133,6 @@ fn wait_for_end(sockets: &[PathBuf], patience: Duration) -> u8 {
         let _ = pace.recv_timeout(left.min(PACE));
     }
     drop(progress);
-    println!("stopped");
+    super::print("stopped\n");
     exit::OK
 }

@@ -68,6 +68,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     if let Some(code) = hidden::run(&mut arguments) {
         return code;
     }
+    crate::logging::abort_on_panic();
     let arguments: Result<Vec<String>, OsString> = arguments.map(OsString::into_string).collect();
     let code = match arguments {
         Ok(arguments) => dispatch(arguments::normalise(arguments)),
@@ -103,7 +104,7 @@ fn dispatch(mut arguments: Vec<String>) -> u8 {
     let amurg = match Amurg::from_args(&["amurg-runtime"], &words) {
         Ok(amurg) => amurg,
         Err(early) if early.status.is_ok() => {
-            println!("{}", early.output.trim_end());
+            print(&format!("{}\n", early.output.trim_end()));
             return exit::OK;
         }
         Err(early) => return usage(&usage::told(&early.output, &words)),

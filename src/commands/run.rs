@@ -67,7 +67,6 @@ pub fn run(arguments: &Run) -> u8 {
             return exit::INTERNAL;
         }
     };
-    logging::abort_on_panic();
     for warning in &loaded.warnings {
         warn!("{}", warning.in_one_line());
     }

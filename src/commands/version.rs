@@ -11,13 +11,13 @@ pub struct Version {}
 
 /// Prints one line.
 pub fn run(_arguments: &Version) -> u8 {
-    println!(
-        "amurg-runtime {} ({}, {}, TLS: {})",
+    super::print(&format!(
+        "amurg-runtime {} ({}, {}, TLS: {})\n",
         env!("CARGO_PKG_VERSION"),
         env!("AMURG_COMMIT"),
         env!("AMURG_TARGET"),
         tls_library()
-    );
+    ));
     exit::OK
 }
 

@@ -29,6 +29,9 @@ pub const HUB_PATH: &str = "/ws/runtime";
 /// Anything but `ws://` or `wss://` with a host, and without user information or fragment.
 pub fn parse_hub(text: &str) -> Result<HubUrl, BadUrl> {
     let parts = parse(text, ["ws", "wss"])?;
+    if parts.path.contains(['<', '>', '"', '`']) {
+        return Err(bad("has a path with what no address holds", "percent-encode it"));
+    }
     let shown_path = parts.path.split('?').next().unwrap_or_default();
     Ok(HubUrl {
         // Without the query, which may hold a secret.
@@ -203,6 +206,7 @@ mod tests {
             ("ws://[::1]x/", "bad host", "[::1]"),
             ("ws://hüb/", "bad host", "xn--"),
             ("ws://hub/ä", "not ASCII", "percent-encode"),
+            ("ws://hub/?a=<b>", "no address holds", "percent-encode"),
         ] {
             let error = parse_hub(text).unwrap_err();
             assert!(error.message.contains(message), "{text}: {error:?}");

@@ -23,8 +23,10 @@ use std::path::{Path, PathBuf};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use self::system::Stream;
+use crate::json::take_text;
 
 pub use report::Report;
 
@@ -74,32 +76,26 @@ pub enum Request {
 }
 
 impl Request {
-    /// Reads a request, as [`Answer::read`] reads an answer.
+    /// Reads a request: its kind first, as [`Answer::read`] does.
     ///
     /// # Errors
     /// When it is no request.
     pub fn read(line: &str) -> serde_json::Result<Self> {
         const KINDS: [&str; 6] =
             ["status", "wait-connected", "reload", "drain", "log-level", "close"];
-        #[derive(Deserialize)]
-        struct Told {
-            #[serde(rename = "do")]
-            kind: String,
-            timeout_ms: Option<u64>,
-            level: Option<String>,
-            session: Option<String>,
-        }
-        let Told { kind, timeout_ms, level, session } = serde_json::from_str(line)?;
-        let missing = serde_json::Error::missing_field;
-        Ok(match kind.as_str() {
+        let mut told: Map<String, Value> = serde_json::from_str(line)?;
+        Ok(match take_text(&mut told, "do")?.as_str() {
             "status" => Self::Status,
             "wait-connected" => {
-                Self::WaitConnected { timeout_ms: timeout_ms.ok_or_else(|| missing("timeout_ms"))? }
+                let timeout_ms = told.get("timeout_ms").and_then(Value::as_u64);
+                let timeout_ms =
+                    timeout_ms.ok_or_else(|| serde_json::Error::missing_field("timeout_ms"))?;
+                Self::WaitConnected { timeout_ms }
             }
             "reload" => Self::Reload,
             "drain" => Self::Drain,
-            "log-level" => Self::LogLevel { level: level.ok_or_else(|| missing("level"))? },
-            "close" => Self::Close { session: session.ok_or_else(|| missing("session"))? },
+            "log-level" => Self::LogLevel { level: take_text(&mut told, "level")? },
+            "close" => Self::Close { session: take_text(&mut told, "session")? },
             other => return Err(serde_json::Error::unknown_variant(other, &KINDS)),
         })
     }

@@ -75,7 +75,8 @@ fn write(out: &mut String, report: &Report) -> fmt::Result {
     if !counters.deadlines.is_empty() {
         deadlines.head(out)?;
     }
-    for (reason, count) in &counters.deadlines {
+    let counts = counters.deadlines.iter();
+    for (reason, count) in counts.filter_map(|(reason, count)| Some((reason, count.as_u64()?))) {
         deadlines.sample(out, &format!("{labels},reason=\"{}\"", escaped(reason)), count)?;
     }
     Ok(())

@@ -16,16 +16,17 @@ use std::sync::OnceLock;
 
 use libc::{c_void, siginfo_t};
 
-/// What is called, with the place as `addr2line` and `objdump` count: from the
-/// beginning of the file, wherever the system put it.
-static TELL: OnceLock<fn(usize) -> !> = OnceLock::new();
+/// What is called, and where the program lies.
+static TELL: OnceLock<(fn(Option<usize>) -> !, usize)> = OnceLock::new();
 
-/// From now on a trap in any thread calls `tell` there.
+/// From now on a trap in any thread calls `tell` there, with the place as the symbols of
+/// the file count, wherever the system put the program; `None` where the processor does
+/// not say.
 ///
 /// # Errors
 /// When the system takes no handler.
-pub fn on_trap(tell: fn(usize) -> !) -> io::Result<()> {
-    let _ = TELL.set(tell);
+pub fn on_trap(tell: fn(Option<usize>) -> !) -> io::Result<()> {
+    let _ = TELL.set((tell, load_bias()));
     // x86 and RISC-V have it as an illegal instruction, ARM as a breakpoint.
     for signal in [libc::SIGILL, libc::SIGTRAP] {
         // SAFETY: zeroed, every field has a value of its type: no flags, an empty mask.
@@ -50,9 +51,9 @@ extern "C" fn trapped(signal: c_int, info: *mut siginfo_t, _: *mut c_void) {
     // Somebody's `kill` comes at any moment, in which nothing may be done but this
     // (signal-safety(7)): it ends the process as it would have without a handler.
     if code > 0
-        && let Some(tell) = TELL.get()
+        && let Some((tell, load_bias)) = TELL.get()
     {
-        tell(at.wrapping_sub(beginning()));
+        tell(at.checked_sub(*load_bias).filter(|_| at > 0));
     }
     // SAFETY: both are safe in a handler, and have no conditions.
     unsafe {
@@ -61,16 +62,30 @@ extern "C" fn trapped(signal: c_int, info: *mut siginfo_t, _: *mut c_void) {
     }
 }
 
-/// Where the file begins in memory. Its program headers lie right behind its header
-/// (`Elf64_Ehdr`, 64 bytes: elf(5)), and the kernel says where.
-fn beginning() -> usize {
-    // SAFETY: it reads what the kernel left beside the stack, and has no conditions.
-    let headers = unsafe { libc::getauxval(libc::AT_PHDR) };
-    usize::try_from(headers).unwrap_or_default().saturating_sub(size_of::<libc::Elf64_Ehdr>())
+/// How far from where its symbols say the program was put; nothing, where it is not
+/// made to be put anywhere.
+fn load_bias() -> usize {
+    extern "C" fn first(info: *mut libc::dl_phdr_info, _: usize, bias: *mut c_void) -> c_int {
+        // SAFETY: the library hands over a filled one, and what `load_bias` gave it.
+        unsafe { *bias.cast::<usize>() = usize::try_from((*info).dlpi_addr).unwrap_or_default() };
+        1
+    }
+    let mut bias = 0_usize;
+    // SAFETY: `bias` is an `usize` that outlives the call. The program itself comes
+    // first, and the 1 ends it there (dl_iterate_phdr(3)).
+    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut bias).cast()) };
+    bias
+}
+
+/// Where [`trap`] begins, as the symbols of the file count.
+#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub fn place_of_trap() -> usize {
+    (trap as fn() -> !) as usize - load_bias()
 }
 
 /// Panics as a build does that leaves no words. For tests.
 #[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[inline(never)]
 pub fn trap() -> ! {
     // SAFETY: the instruction touches neither memory nor the stack.
     unsafe {

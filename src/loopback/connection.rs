@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, after, bounded, select};
+use httparse::Status;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
@@ -115,7 +116,7 @@ fn handshake(hub: &Shared, peer: &Arc<Peer>) -> Option<WebSocket<ReadHalf>> {
     let Head { head, rest } = handshake::read(&mut half).ok()?;
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
-    request.parse(&head).ok()?;
+    request.parse(&head).ok().filter(|status| *status == Status::Complete(head.len()))?;
     let accept = handshake::accept(key(&request)?);
     let token = value(request.headers, "Authorization").and_then(|it| it.strip_prefix("Bearer "));
     let authorized = token.is_some_and(|token| hub.accepts(token));

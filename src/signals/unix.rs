@@ -53,8 +53,11 @@ pub fn reap_only(reaper: Reaper) -> io::Result<SignalThread> {
 /// # Errors
 /// As [`start`].
 pub fn on_interrupt(mut told: impl FnMut() + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT])?;
-    threads::spawn("ctrl-c", move || signals.forever().for_each(|_| told())).map(drop)
+    // The thread first: what is caught and told to nobody would be lost.
+    let mut signals = Signals::new([0; 0])?;
+    let handle = signals.handle();
+    threads::spawn("ctrl-c", move || signals.forever().for_each(|_| told()))?;
+    handle.add_signal(SIGINT)
 }
 
 impl SignalThread {

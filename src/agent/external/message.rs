@@ -10,7 +10,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::agent::PermissionRequest;
 use crate::files::Offer;
-use crate::json;
 use crate::protocol::outbound::Channel;
 
 /// Longest id an adapter may give a question, in bytes.
@@ -217,7 +216,9 @@ impl<'de> Visitor<'de> for ExitCodeVisitor {
 /// # Errors
 /// [`Malformed`]: the line is to be skipped.
 pub fn parse(line: &[u8]) -> Result<Addressed, Malformed> {
-    let fields: Fields = json::from_bytes(line).map_err(Malformed::Json)?;
+    // What is no UTF-8 becomes U+FFFD, as in the output of every other agent.
+    let line = String::from_utf8_lossy(line);
+    let fields: Fields = serde_json::from_str(&line).map_err(Malformed::Json)?;
     let message = match fields.r#type.as_str() {
         "output" => FromAdapter::Output {
             channel: channel(fields.channel),

@@ -7,7 +7,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
-use crate::json::from_bytes;
+use crate::json::{from_bytes, take_text};
 use crate::protocol::outbound::Frame;
 
 /// Version of the format, in every file's header.
@@ -71,31 +71,30 @@ impl Record {
     /// When it is no record that is known here.
     pub fn read(json: &[u8]) -> serde_json::Result<Self> {
         #[derive(Deserialize)]
-        struct Told {
+        struct Kind {
             t: String,
-            nonce: Option<String>,
-            session: Option<String>,
-            messages: Option<Vec<String>>,
         }
-        let Told { t, nonce, session, messages } = from_bytes(json)?;
-        let missing = serde_json::Error::missing_field;
-        let session = || session.ok_or_else(|| missing("session"));
-        Ok(match t.as_str() {
+        let text = |name| take_text(&mut from_bytes(json)?, name);
+        Ok(match from_bytes::<Kind>(json)?.t.as_str() {
             "run" => Self::Run(from_bytes(json)?),
-            "run_over" => Self::RunOver { nonce: nonce.ok_or_else(|| missing("nonce"))? },
+            "run_over" => Self::RunOver { nonce: text("nonce")? },
             "session" => Self::Session(from_bytes(json)?),
-            "session_forgotten" => Self::SessionForgotten { session: session()? },
+            "session_forgotten" => Self::SessionForgotten { session: text("session")? },
             "turn_opened" => Self::TurnOpened(from_bytes(json)?),
             "turn_ended" => Self::TurnEnded(from_bytes(json)?),
             "turn_confirmed" => Self::TurnConfirmed(from_bytes(json)?),
             "queued" => Self::Queued(from_bytes(json)?),
             "unqueued" => Self::Unqueued(from_bytes(json)?),
             "recent" => {
-                let messages = messages.ok_or_else(|| missing("messages"))?;
-                Self::Recent { session: session()?, messages }
+                #[derive(Deserialize)]
+                struct Messages {
+                    messages: Vec<String>,
+                }
+                let Messages { messages } = from_bytes(json)?;
+                Self::Recent { session: text("session")?, messages }
             }
             "undelivered" => Self::Undelivered(from_bytes(json)?),
-            other => return Err(serde_json::Error::unknown_variant(other, &[])),
+            _ => return Err(serde_json::Error::custom("a kind that is not known here")),
         })
     }
 }
@@ -269,5 +268,14 @@ mod tests {
         let Record::Session(session) = Record::read(old).unwrap() else { panic!() };
         assert_eq!(session.prompt_profile, None);
         assert!(!session.uncertain);
+        // Also such as have a meaning in other kinds.
+        let odd = br#"{"t":"queued","session":"s","message":"m","messages":3,"nonce":{}}"#;
+        let Record::Queued(message) = Record::read(odd).unwrap() else { panic!() };
+        assert_eq!((message.session_id.as_str(), message.message_id.as_str()), ("s", "m"));
+        let odd = br#"{"t":"run_over","nonce":"n","session":{}}"#;
+        assert_eq!(Record::read(odd).unwrap(), Record::RunOver { nonce: "n".into() });
+        for json in [&br#"{"t":"later"}"#[..], br#"{"t":"run_over","nonce":1}"#, b"{}", b"\xff"] {
+            assert!(Record::read(json).is_err());
+        }
     }
 }
