@@ -16,8 +16,11 @@ use std::sync::OnceLock;
 
 use libc::{c_void, siginfo_t};
 
-/// What is called, and where the program lies.
-static TELL: OnceLock<(fn(Option<usize>) -> !, usize)> = OnceLock::new();
+/// What is called with the place.
+type Tell = fn(Option<usize>) -> !;
+
+/// What is called, and how far from where its symbols say the program lies.
+static TELL: OnceLock<(Tell, usize)> = OnceLock::new();
 
 /// From now on a trap in any thread calls `tell` there, with the place as the symbols of
 /// the file count, wherever the system put the program; `None` where the processor does
@@ -25,7 +28,7 @@ static TELL: OnceLock<(fn(Option<usize>) -> !, usize)> = OnceLock::new();
 ///
 /// # Errors
 /// When the system takes no handler.
-pub fn on_trap(tell: fn(Option<usize>) -> !) -> io::Result<()> {
+pub fn on_trap(tell: Tell) -> io::Result<()> {
     let _ = TELL.set((tell, load_bias()));
     // x86 and RISC-V have it as an illegal instruction, ARM as a breakpoint.
     for signal in [libc::SIGILL, libc::SIGTRAP] {
