@@ -55,16 +55,17 @@ link="-C linker=rust-lld -C link-arg=--icf=all -C link-arg=-zpack-relative-reloc
 std=("-Zbuild-std=std,panic_abort" "-Zbuild-std-features=optimize_for_size,backtrace-trace-only")
 # For the last step alone. Functions that differ in constants become one.
 last=(--bin amurg-runtime -- -C "strip=$([ "${NAMES:-}" = kept ] && echo none || echo symbols)" -C llvm-args=-enable-global-merge-func)
+# A short `match` compares instead of jumping through a table, and branches lie where they
+# are shortest.
+options=(min-jump-table-entries=8 apply-ext-tsp-for-size disable-early-taildup
+    enable-pre=false split-spill-mode=size)
 if [ "$profile" = tiny ]; then
-    # A short `match` compares instead of jumping through a table, branches lie where
-    # they are shortest, and what a loop could keep in a register is made where it is
-    # used: 3 % less in all.
-    for option in min-jump-table-entries=8 apply-ext-tsp-for-size disable-machine-licm \
-        disable-licm-promotion disable-constant-hoisting disable-early-taildup \
-        enable-pre=false split-spill-mode=size; do
-        last+=(-C "llvm-args=-$option")
-    done
+    # What a loop could keep in a register is made where it is used.
+    options+=(disable-machine-licm disable-licm-promotion disable-constant-hoisting)
 fi
+for option in "${options[@]}"; do
+    last+=(-C "llvm-args=-$option")
+done
 # What becomes a call of no effect. Without unwind tables a backtrace shows nothing: the
 # unwinder stays out. And musl's `printf`, by which it names a thread: `threads` does.
 left_out=()
