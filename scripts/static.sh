@@ -3,8 +3,8 @@
 #   scripts/static.sh [TARGET]      TARGET: x86_64-unknown-linux-musl (default), aarch64-unknown-linux-musl
 #   FEATURES=plain                  without TLS: ws:// and http:// only, no C compiler needed;
 #                                   as small as can be, at twice the CPU per byte
-#   STD=prebuilt                    rustup's standard library, a fifth larger; default: source
-#                                   where its source can be had
+#   STD=prebuilt                    rustup's standard library: a sixth larger, the plain one
+#                                   two thirds; default: source where its source can be had
 #   NAMES=kept                      with names, for the place that a panic told, beside the
 #                                   one without: the code lies where it does there
 set -euo pipefail
@@ -42,11 +42,9 @@ flags=(--locked --profile "$profile" --target "$target" "${features[@]}")
 small="-C force-unwind-tables=no -C llvm-args=-enable-machine-outliner=always"
 if [ "$profile" = tiny ]; then
     # What has a large frame stays a function: inside of another one it would make
-    # every access to that one's locals longer. Values of more than 16 bytes are
-    # moved by a call. And SHA-256, for a hash now and then, keeps its loop a loop.
-    small+=" -C llvm-args=-inline-max-stacksize=96 -C llvm-args=-max-store-memcpy=1"
-    small+=" -C llvm-args=-max-store-memset=1 -C llvm-args=-max-store-memmove=1"
-    small+=" --cfg sha2_backend_soft=\"compact\""
+    # every access to that one's locals longer. And SHA-256, for a hash now and then,
+    # keeps its loop a loop.
+    small+=" -C llvm-args=-inline-max-stacksize=96 --cfg sha2_backend_soft=\"compact\""
 fi
 remap="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src= --remap-path-prefix=$PWD="
 remap+=" --remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc"
@@ -72,11 +70,16 @@ left_out=()
 for function in _Unwind_Backtrace _Unwind_GetIP pthread_setname_np; do
     left_out+=(-C "link-arg=--defsym=$function=getpid")
 done
-# A panic of the plain one traps, and has no words: they are a tenth of it. `logging`
-# takes the trap, and tells thread and place.
-wordless() { # wordless COMPILER…
+# What the plain one takes only with a standard library that is compiled along.
+compiled_along() { # compiled_along COMPILER…
     local silence="-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none"
     [ "$profile" = tiny ] || return 0
+    # Values of more than 16 bytes are moved by a call. With rustup's library the code
+    # generator overflows its stack over this.
+    small+=" -C llvm-args=-max-store-memcpy=1 -C llvm-args=-max-store-memset=1"
+    small+=" -C llvm-args=-max-store-memmove=1"
+    # A panic traps, and has no words: they are a tenth of it. `logging` takes the trap,
+    # and tells thread and place.
     # shellcheck disable=SC2086
     if RUSTC_BOOTSTRAP=1 "$@" $silence --print cfg >/dev/null 2>&1; then
         small+=" $silence"
@@ -88,16 +91,16 @@ if ! has_prebuilt "$target"; then
     # zig links then: it has musl and an unwinder for every target.
     need_zig
     need_rust_src
-    wordless rustc +nightly
+    compiled_along rustc +nightly
     RUSTFLAGS="$small $remap -C link-self-contained=no" \
         RUSTUP_TOOLCHAIN=nightly cargo-zigbuild rustc "${flags[@]}" "${std[@]}" "${last[@]}"
 elif [ "${STD:-source}" = source ] && has_own_src; then
     # Stable as it is, except that it may compile its own library along.
-    wordless rustc
+    compiled_along rustc
     RUSTC_BOOTSTRAP=1 RUSTFLAGS="$small $remap $link" \
         cargo rustc "${flags[@]}" "${std[@]}" "${last[@]}" "${left_out[@]}"
 else
-    say "with rustup's own standard library: the binary is a fifth larger"
+    say "with rustup's own standard library: the binary is larger by a sixth, the plain one by two thirds"
     RUSTFLAGS="$small $remap $link" cargo rustc "${flags[@]}" "${last[@]}"
 fi
 
