@@ -34,6 +34,10 @@ else
     CFLAGS+=" -DCONFIGURED_BY=$(cksum <scripts/openssl-configure.sh | cut -d ' ' -f 1)"
     export CFLAGS
 fi
+strip=symbols
+if [ "${NAMES:-}" = kept ]; then
+    strip=none suffix+=-names
+fi
 
 flags=(--locked --profile "$profile" --target "$target" "${features[@]}")
 
@@ -52,7 +56,7 @@ link="-C linker=rust-lld -C link-arg=--icf=all -C link-arg=-zpack-relative-reloc
 # Stripped, it has no symbols that a backtrace could name.
 std=("-Zbuild-std=std,panic_abort" "-Zbuild-std-features=optimize_for_size,backtrace-trace-only")
 # For the last step alone. Functions that differ in constants become one.
-last=(--bin amurg-runtime -- -C "strip=$([ "${NAMES:-}" = kept ] && echo none || echo symbols)" -C llvm-args=-enable-global-merge-func)
+last=(--bin amurg-runtime -- -C "strip=$strip" -C llvm-args=-enable-global-merge-func)
 # A short `match` compares instead of jumping through a table, and branches lie where they
 # are shortest.
 options=(min-jump-table-entries=8 apply-ext-tsp-for-size disable-early-taildup
@@ -105,7 +109,7 @@ else
 fi
 
 mkdir -p target/dist
-out=target/dist/amurg-runtime-$(version)-$target$suffix${NAMES:+-names}
+out=target/dist/amurg-runtime-$(version)-$target$suffix
 install -m 0755 "${CARGO_TARGET_DIR:-target}/$target/$profile/amurg-runtime" "$out"
 # A loader or a library in the headers would be a dependency after all.
 if readelf -ldW "$out" | grep -E 'INTERP|NEEDED'; then

@@ -1,7 +1,8 @@
 //! The opening handshake of a WebSocket (RFC 6455 section 4): heads of HTTP/1.1, and
 //! the proof that whoever answered understood what was asked.
 //!
-//! What both sides have in common. It does not know who asks whom for what.
+//! What both sides have in common; tungstenite's own comes with a second set of HTTP
+//! types beside those of HTTP agents. It does not know who asks whom for what.
 
 mod head;
 

@@ -41,7 +41,7 @@
 //! | [`control`] | the local socket that `status` asks |
 //! | [`runtime`] | puts the boxes together |
 //! | [`resident`] | memory that was used once and goes back; beside it `memory`, the heap, and `packed`, many small records in one piece |
-//! | [`json`] | values from bytes, in one way for everybody |
+//! | [`json`] | JSON in one way for everybody |
 //! | [`queue`] | what sessions and the dispatcher are told through, a channel that costs little; [`receive`]: how their threads sleep |
 //! | [`threads`] | how threads are made; beside it `futexes`, the kernel's room for those that wait |
 //! | [`loopback`] | a small hub in-process: `try` uses it, so do the tests |

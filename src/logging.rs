@@ -129,27 +129,25 @@ pub fn dropped_lines() -> u64 {
 /// an address among the binary's symbols.
 pub fn abort_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
         let payload = panic.payload();
         let said = payload.downcast_ref::<&str>().copied();
         let said = said.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        panicked(&place, said)
+        panicked(panic.location().map(ToString::to_string), said)
     }));
     #[cfg(target_os = "linux")]
-    if let Err(error) = trap::on_trap(|at| {
-        panicked(&at.map_or_else(|| "unknown".to_owned(), |at| format!("+{at:#x}")), None)
-    }) {
+    if let Err(error) = trap::on_trap(|at| panicked(at.map(|at| format!("+{at:#x}")), None)) {
         log::warn!("a panic without words will not be logged error={error}");
     }
 }
 
 /// Logs the current thread's panic and ends the process.
-fn panicked(place: &str, said: Option<&str>) -> ! {
+fn panicked(place: Option<String>, said: Option<&str>) -> ! {
     let thread = std::thread::current();
+    let place = place.unwrap_or_else(|| "unknown".to_owned());
     let message = format!(
         "panic thread={} at={} message={}",
         Quoted(thread.name().unwrap_or("unnamed")),
-        Quoted(place),
+        Quoted(&place),
         Quoted(said.unwrap_or("no message"))
     );
     if let Some(logger) = LOGGER.get() {

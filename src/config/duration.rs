@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::json;
+
 /// Said wherever a duration cannot be read.
 pub const HINT: &str =
     "write a duration as \"500ms\", \"30s\", \"5m\" or \"1h30m\", or as a number of seconds";
@@ -39,7 +41,7 @@ pub fn parse(text: &str) -> Result<Duration, &'static str> {
 /// # Errors
 /// Says why the number is no duration.
 pub fn parse_seconds(literal: &str) -> Result<Duration, &'static str> {
-    let seconds: f64 = serde_json::from_str(literal).map_err(|_| "is not a number of seconds")?;
+    let seconds = json::number(literal).ok_or("is not a number of seconds")?;
     if seconds < 0.0 {
         return Err("is negative");
     }

@@ -11,6 +11,7 @@ use super::environment::Environment;
 use super::fields::{Fallback, Field, Kind, OBJECTS, Object};
 use super::problem::{Findings, Place, shown};
 use super::{duration, foreign, nearest};
+use crate::json;
 
 /// Reads one tree.
 pub struct Reader<'a, 's> {
@@ -306,9 +307,7 @@ impl Field {
 /// Whether the tree says zero, as a number or as a duration.
 pub fn is_zero(value: &ast::Value<'_>) -> bool {
     match value {
-        ast::Value::NumberLit(number) => {
-            serde_json::from_str(number.value).is_ok_and(|number: f64| number == 0.0)
-        }
+        ast::Value::NumberLit(number) => json::number(number.value) == Some(0.0),
         ast::Value::StringLit(text) => {
             duration::parse(&text.value).is_ok_and(|duration| duration.is_zero())
         }

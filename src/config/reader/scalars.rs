@@ -9,6 +9,7 @@ use crate::config::checked::{PathValue, Text, Value};
 use crate::config::fields::{Fallback, Field, Kind};
 use crate::config::problem::Place;
 use crate::config::{duration, expand, foreign, nearest, paths};
+use crate::json;
 
 use super::Reader;
 
@@ -165,7 +166,7 @@ fn whole_number(literal: &str) -> Option<u64> {
         return Some(number);
     }
     // Adding zero turns -0.0 into 0.0.
-    let float = serde_json::from_str::<f64>(literal).ok()? + 0.0;
+    let float = json::number(literal)? + 0.0;
     let whole = float.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&float);
     whole.then(|| format!("{float:.0}").parse().ok()).flatten()
 }
